@@ -1,0 +1,22 @@
+//! The words that every part of Hikyaku shares: addresses, paths, accounts, the envelope.
+//!
+//! Nothing here touches a socket, a file or a clock. A byte string from outside becomes one of
+//! these types at one door ([`path`]); after that, types travel.
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod address;
+pub mod hosted;
+pub mod path;
+pub mod policy;
+pub mod queue_id;
+
+mod envelope;
+
+pub use account::{AccountName, AccountState, Language, Mailbox};
+pub use address::{Address, Domain, Host, LocalPart};
+pub use envelope::{BodyType, Envelope};
+pub use hosted::{Destination, DomainKind, HostedDomain};
+pub use path::{ForwardPath, ReversePath};
+pub use policy::{Client, Recipient, Refusal, authorise};
+pub use queue_id::{QueueId, QueueIds};

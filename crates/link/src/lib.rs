@@ -1,0 +1,2 @@
+//! Frames and typed calls between the roles.
+#![forbid(unsafe_code)]

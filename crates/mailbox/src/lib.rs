@@ -1,0 +1,2 @@
+//! Maildirs: writing, listing, reading and removing messages.
+#![forbid(unsafe_code)]
