@@ -1,0 +1,142 @@
+//! Threads that deliver.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+
+use envelope::Domain;
+
+use crate::delivery::{Job, Outcome, deliver};
+
+/// Jobs that one thread takes at a time: enough to share the sync of a directory, few enough that
+/// the other threads have work.
+const BATCH_MAX: usize = 16;
+
+type Done = Box<dyn FnOnce(Outcome) + Send>;
+
+/// Threads that take jobs as they come. Dropped, they finish what waits and end.
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: usize,
+}
+
+struct Shared {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<(Job, Done)>,
+    idle: usize,
+    closed: bool,
+}
+
+impl Pool {
+    /// Starts so many threads; `host` is for file names.
+    ///
+    /// # Errors
+    /// If the system gives none.
+    pub fn start(threads: usize, host: &Domain) -> std::io::Result<Pool> {
+        let shared = Arc::new(Shared { waiting: Mutex::default(), arrived: Condvar::new() });
+        let pool = Pool { shared: Arc::clone(&shared), threads };
+        for number in 0..threads {
+            let (shared, host) = (Arc::clone(&shared), host.clone());
+            thread::Builder::new()
+                .name(format!("deliver-{number}"))
+                .spawn(move || shared.work(threads, &host))?;
+        }
+        Ok(pool)
+    }
+
+    /// How many threads there are.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Delivers when a thread is free; `done` is called there with the outcome.
+    pub fn submit(&self, job: Job, done: impl FnOnce(Outcome) + Send + 'static) {
+        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.jobs.push_back((job, Box::new(done)));
+        let someone_sleeps = waiting.idle > 0;
+        drop(waiting);
+        if someone_sleeps {
+            self.shared.arrived.notify_one();
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.shared.arrived.notify_all();
+    }
+}
+
+impl Shared {
+    fn work(&self, threads: usize, host: &Domain) {
+        while let Some(batch) = self.take(threads) {
+            let (jobs, done): (Vec<Job>, Vec<Done>) = batch.into_iter().unzip();
+            for (outcome, done) in deliver(&jobs, host).into_iter().zip(done) {
+                done(outcome);
+            }
+        }
+    }
+
+    /// Waits for work and takes a fair share of it: all threads busy is better than one with all.
+    fn take(&self, threads: usize) -> Option<Vec<(Job, Done)>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if !waiting.jobs.is_empty() {
+                let share = waiting.jobs.len().div_ceil(threads).clamp(1, BATCH_MAX);
+                return Some(waiting.jobs.drain(..share).collect());
+            }
+            if waiting.closed {
+                return None;
+            }
+            waiting.idle += 1;
+            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting.idle -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Content;
+    use envelope::{Mailbox, QueueId, ReversePath};
+    use std::sync::mpsc;
+
+    #[test]
+    fn every_job_is_done_once_even_if_the_pool_is_dropped_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let host: Domain = "mail.pobox.example".parse().unwrap();
+        for number in 0..5 {
+            mailbox::Maildir::create(&dir.path().join(format!("a{number}"))).unwrap();
+        }
+        let pool = Pool::start(4, &host).unwrap();
+        let (sender, outcomes) = mpsc::channel();
+        for number in 0..200u64 {
+            let account = format!("a{}", number % 5);
+            let job = Job {
+                id: QueueId::from_u64(number),
+                arrived: 1,
+                reverse_path: ReversePath::Null,
+                recipient_number: 0,
+                delivered_to: format!("{account}@pobox.example").parse().unwrap(),
+                mailbox: Mailbox { account: account.parse().unwrap(), maildir: dir.path().join(&account) },
+                content: Content::Memory("Subject: x\r\n\r\nhi\r\n".into()),
+                repeat: false,
+            };
+            let sender = sender.clone();
+            pool.submit(job, move |outcome| sender.send(outcome).unwrap());
+        }
+        drop((pool, sender));
+        let outcomes: Vec<Outcome> = outcomes.iter().collect();
+        assert_eq!(outcomes.len(), 200);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered { .. })));
+        let files = std::fs::read_dir(dir.path().join("a0/new")).unwrap().count();
+        assert_eq!(files, 40);
+    }
+}
