@@ -122,3 +122,20 @@ pub struct Mailbox {
     /// The Maildir, an absolute path.
     pub maildir: PathBuf,
 }
+
+/// An account as the directory knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its name.
+    pub name: AccountName,
+    /// What it may do.
+    pub state: AccountState,
+    /// The language it is written to in.
+    pub language: Language,
+    /// Whether it may rule the server, and is sent the postmaster's mail.
+    pub operator: bool,
+    /// The Maildir, an absolute path.
+    pub maildir: PathBuf,
+    /// When it was made, in seconds since 1970.
+    pub created: u64,
+}

@@ -133,7 +133,7 @@ impl Domain {
             return Err(AddressError::DomainTooLong);
         }
         // Most names are plain ASCII: no IDNA work for them.
-        if name.is_ascii() && !name.split('.').any(|label| has_ace_prefix(label)) {
+        if name.is_ascii() && !name.split('.').any(has_ace_prefix) {
             let lower = name.to_ascii_lowercase();
             check_labels(&lower)?;
             return Ok(Domain(lower.into()));

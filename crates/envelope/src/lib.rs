@@ -13,7 +13,7 @@ pub mod queue_id;
 
 mod envelope;
 
-pub use account::{AccountName, AccountState, Language, Mailbox};
+pub use account::{Account, AccountName, AccountState, Language, Mailbox};
 pub use address::{Address, Domain, Host, LocalPart};
 pub use envelope::{BodyType, Envelope};
 pub use hosted::{Destination, DomainKind, HostedDomain};

@@ -1,0 +1,143 @@
+//! `directory`: who is this address, may this person in, and the changes an operator makes.
+
+use std::net::IpAddr;
+
+use envelope::{Account, AccountName, AccountState, Address, Destination, Domain, HostedDomain, Language};
+use serde::{Deserialize, Serialize};
+
+use crate::Service;
+use crate::grant::MailboxGrant;
+
+/// The service of the role `directory`.
+pub struct Directory;
+
+impl Service for Directory {
+    const NAME: &'static str = "directory";
+    type Request = Request;
+    type Response = Response;
+    type Event = Changed;
+}
+
+/// Something in the directory changed: answers that were kept are stale.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Changed;
+
+/// What is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Request {
+    /// Where does this address lead?
+    Resolve(Address),
+    /// In which language is this account written to?
+    Language(AccountName),
+    /// May this person in?
+    Login(Login),
+    /// A change or a question of an operator.
+    Rule(Rule),
+}
+
+/// A name and a password from a client.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Login {
+    /// `abc` or `abc@pobox.example`.
+    pub name: String,
+    /// The password as it was typed.
+    pub password: String,
+    /// Who asks.
+    pub client: IpAddr,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login")
+            .field("name", &self.name)
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an operator asks or changes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Rule {
+    /// Host a domain.
+    AddDomain(HostedDomain),
+    /// All domains.
+    Domains,
+    /// No longer host a domain.
+    RemoveDomain(Domain),
+    /// Make an account.
+    AddAccount(NewAccount),
+    /// One account.
+    Account(AccountName),
+    /// Accounts in the order of their names, from the first after `after`, at most `limit`.
+    Accounts {
+        /// The last name already seen.
+        after: Option<AccountName>,
+        /// How many.
+        limit: u32,
+    },
+    /// Remove an account. Its mail stays where it is.
+    RemoveAccount(AccountName),
+    /// Give an account a new password.
+    SetPassword(AccountName, Secret),
+    /// Suspend or resume.
+    SetState(AccountName, AccountState),
+}
+
+/// A password on its way to be hashed.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// An account to be made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewAccount {
+    /// Its name.
+    pub name: AccountName,
+    /// Its password; none means that nobody can log in yet.
+    pub password: Option<Secret>,
+    /// The language it is written to in.
+    pub language: Language,
+    /// Whether it may rule the server.
+    pub operator: bool,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Response {
+    /// Where the address leads.
+    Destination(Destination),
+    /// The account's language.
+    Language(Language),
+    /// The person is let in.
+    LoggedIn(AccountName, MailboxGrant),
+    /// The person is not let in.
+    LoginRefused(LoginRefused),
+    /// All domains.
+    Domains(Vec<HostedDomain>),
+    /// One account.
+    Account(Account),
+    /// Some accounts.
+    Accounts(Vec<Account>),
+    /// Changed as asked.
+    Done,
+    /// Not changed, and a sentence that says why and what to do.
+    Refused(String),
+    /// The store does not answer: try again later.
+    Unavailable,
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoginRefused {
+    /// Unknown name or wrong password; which one is not said.
+    Credentials,
+    /// The password is right, but the account is suspended.
+    Suspended,
+    /// Too busy, or the store does not answer.
+    Unavailable,
+}

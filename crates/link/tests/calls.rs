@@ -1,0 +1,132 @@
+//! Calls over real sockets: many at once, with descriptors, over the death of the other side.
+#![forbid(unsafe_code)]
+// A failed unwrap is a failed test, in its helper functions too.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{Read, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use bytes::Bytes;
+use link::blocking::BlockingClient;
+use link::{CallError, Client, Parcel, Service, serve};
+
+struct Echo;
+
+impl Service for Echo {
+    const NAME: &'static str = "echo";
+    type Request = String;
+    type Response = String;
+    type Event = u32;
+}
+
+fn echo_server(stream: UnixStream) -> tokio::task::JoinHandle<std::io::Result<()>> {
+    tokio::spawn(serve::<Echo>(
+        stream,
+        |events| events.send(42),
+        |request, responder| match request.value.as_str() {
+            "silence" => drop(responder),
+            "file" => {
+                let mut file = tempfile();
+                file.write_all(b"the message").unwrap();
+                responder.send(Parcel::with_fds("here".into(), vec![OwnedFd::from(file)]));
+            }
+            _ => responder.send(Parcel::with_raw(request.value, request.raw)),
+        },
+    ))
+}
+
+fn tempfile() -> std::fs::File {
+    let path = std::env::temp_dir().join(format!("hikyaku-link-{}-{:p}", std::process::id(), &0));
+    let file =
+        std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn many_calls_share_a_connection_and_each_gets_its_own_answer() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let _server = echo_server(far);
+    let (heard, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let client = Client::<Echo>::listening(Duration::from_secs(5), move |event| {
+        let _ = heard.send(event);
+    });
+    client.attach(near).unwrap();
+    let mut calls = Vec::new();
+    for number in 0..500usize {
+        let client = client.clone();
+        calls.push(tokio::spawn(async move {
+            let raw = Bytes::from(vec![number as u8; number * 100]);
+            let answer = client.call(Parcel::with_raw(number.to_string(), raw.clone())).await.unwrap();
+            assert_eq!((answer.value, answer.raw), (number.to_string(), raw));
+        }));
+    }
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(events.recv().await, Some(None));
+    assert_eq!(events.recv().await, Some(Some(42)));
+}
+
+#[tokio::test]
+async fn a_descriptor_comes_along_and_a_silent_service_fails_the_call() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let _server = echo_server(far);
+    let client = Client::<Echo>::new(Duration::from_secs(5));
+    client.attach(near).unwrap();
+    let many: Vec<_> = (0..20).map(|_| client.call("file".to_string())).collect();
+    for call in many {
+        let mut answer = call.await.unwrap();
+        let mut file = std::fs::File::from(answer.fds.remove(0));
+        let mut text = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "the message");
+    }
+    assert!(matches!(client.call("silence".to_string()).await, Err(CallError::Failed("echo"))));
+}
+
+#[tokio::test]
+async fn a_call_survives_the_death_of_the_role_when_it_may_be_repeated() {
+    let client = Client::<Echo>::new(Duration::from_secs(5));
+    let (near, far) = UnixStream::pair().unwrap();
+    client.attach(near).unwrap();
+    // Nobody serves `far`: the call is under way when it closes.
+    let once = tokio::spawn({
+        let client = client.clone();
+        async move { client.call("once".to_string()).await }
+    });
+    let patient = tokio::spawn({
+        let client = client.clone();
+        async move { client.call_until_answered("again".to_string(), Bytes::new()).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(far);
+    assert!(matches!(once.await.unwrap(), Err(CallError::Lost("echo"))));
+    let (near, far) = UnixStream::pair().unwrap();
+    let _server = echo_server(far);
+    client.attach(near).unwrap();
+    assert_eq!(patient.await.unwrap().unwrap().value, "again");
+}
+
+#[tokio::test]
+async fn without_a_role_a_call_ends_after_its_patience() {
+    let client = Client::<Echo>::new(Duration::from_millis(50));
+    assert!(matches!(client.call("x".to_string()).await, Err(CallError::Absent("echo"))));
+}
+
+#[tokio::test]
+async fn a_blocking_caller_gets_its_answer() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let _server = echo_server(far);
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut client = BlockingClient::<Echo>::new(near, Duration::from_secs(5)).unwrap();
+        assert!(matches!(client.call("silence".to_string()), Err(CallError::Failed(_))));
+        client.call(Parcel::with_raw("x".to_string(), Bytes::from_static(b"raw"))).unwrap()
+    })
+    .await
+    .unwrap();
+    assert_eq!((answer.value.as_str(), &answer.raw[..]), ("x", &b"raw"[..]));
+}
