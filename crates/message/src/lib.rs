@@ -1,2 +1,27 @@
-//! Header fields and trace: what stands above a message's body.
+//! Header fields and trace: what stands above a message's body, and the reports we write ourselves.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`received`] | the Received field that we put on top of every message |
+//! | [`header_scan`] | hops and size of a header, counted while it arrives |
+//! | [`report`] | the notice to a sender whose message could not be delivered |
+//! | [`date`] | dates as header fields write them |
+//! | [`status`] | enhanced status codes |
+//!
+//! Nothing here touches a socket, a file or a clock: dates, names and tokens are arguments.
 #![forbid(unsafe_code)]
+
+pub mod date;
+pub mod header_scan;
+pub mod received;
+pub mod report;
+pub mod status;
+
+mod encoding;
+mod outside_text;
+
+pub use date::Date;
+pub use header_scan::HeaderScan;
+pub use received::{Protocol, Received};
+pub use report::{Occasion, Report, ReportedRecipient};
+pub use status::Status;

@@ -1,0 +1,264 @@
+//! Every line the server can say. Help pages quote them, and postmasters' scripts match them: keep
+//! them stable.
+//!
+//! Where qmail has a text, it is qmail's. There are two kinds:
+//!
+//! - **Texts that carry their status code as `(#5.7.1)`** are written exactly so to every client.
+//!   They were promised to customers and stand in their programs. RFC 2034 §4 would have the code
+//!   in front once ENHANCEDSTATUSCODES is announced; a client that looks there finds none and goes
+//!   by the reply code, which is right in each case.
+//! - **All other texts** have the status code in front after EHLO, as RFC 2034 §4 asks, and none
+//!   before it or after HELO. The greeting, the answers to HELO and EHLO, and 3xx have none at all.
+
+use envelope::{QueueId, Refusal};
+
+use crate::action::NotAccepted;
+use crate::command::CommandError;
+use crate::draft::Fault;
+use crate::reply::Reply;
+use crate::settings::Settings;
+
+/// At the start of a connection.
+pub fn greeting(settings: &Settings) -> Reply {
+    Reply::verbatim(220, format!("{} ESMTP", settings.greeting))
+}
+
+/// In place of the greeting, when the server has as many connections as it may.
+pub fn too_many_connections() -> Reply {
+    Reply::verbatim(421, "sorry, too many connections to this server, try again later (#4.3.2)")
+}
+
+/// In place of the greeting, when the client's address has as many connections as it may.
+pub fn too_many_connections_from_address() -> Reply {
+    Reply::verbatim(421, "sorry, too many connections from your address, try again later (#4.7.0)")
+}
+
+/// To HELO.
+pub fn helo(settings: &Settings) -> Reply {
+    Reply::verbatim(250, settings.greeting.clone())
+}
+
+/// To EHLO: the name and the extensions, a line each.
+pub fn ehlo(settings: &Settings, extensions: &str) -> Reply {
+    Reply::verbatim(250, format!("{}\n{extensions}", settings.greeting))
+}
+
+/// To MAIL.
+pub fn sender_ok() -> Reply {
+    Reply::with_status(250, (2, 1, 0), "ok")
+}
+
+/// To RCPT.
+pub fn recipient_ok() -> Reply {
+    Reply::with_status(250, (2, 1, 5), "ok")
+}
+
+/// To NOOP.
+pub fn noop() -> Reply {
+    Reply::with_status(250, (2, 0, 0), "ok")
+}
+
+/// To RSET.
+pub fn flushed() -> Reply {
+    Reply::with_status(250, (2, 0, 0), "flushed")
+}
+
+/// To VRFY: RFC 5321 §3.5.3.
+pub fn vrfy() -> Reply {
+    Reply::with_status(252, (2, 5, 2), "send some mail, i'll try my best")
+}
+
+/// To HELP.
+pub fn help() -> Reply {
+    Reply::with_status(
+        214,
+        (2, 0, 0),
+        "this is Hikyaku, a mail system; it speaks SMTP as RFC 5321 has it\n\
+         HELO EHLO STARTTLS MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT",
+    )
+}
+
+/// To QUIT.
+pub fn bye(settings: &Settings) -> Reply {
+    Reply::with_status(221, (2, 0, 0), settings.greeting.clone())
+}
+
+/// To STARTTLS.
+pub fn start_tls() -> Reply {
+    Reply::with_status(220, (2, 0, 0), "ready to start TLS")
+}
+
+/// To DATA.
+pub fn go_ahead() -> Reply {
+    Reply::verbatim(354, "go ahead")
+}
+
+/// To a BDAT that is not the last.
+pub fn chunk_ok(size: u64) -> Reply {
+    Reply::with_status(250, (2, 0, 0), format!("{size} octets received"))
+}
+
+/// When a message is ours.
+pub fn accepted(id: QueueId) -> Reply {
+    Reply::with_status(250, (2, 0, 0), format!("ok {} qp {id}", id.unix_seconds()))
+}
+
+/// When the queue did not take a message.
+pub fn not_accepted(why: NotAccepted) -> Reply {
+    match why {
+        NotAccepted::StorageFull => {
+            Reply::verbatim(452, "sorry, insufficient system storage, try again later (#4.3.1)")
+        }
+        NotAccepted::TryLater => {
+            Reply::verbatim(451, "sorry, I could not write your message to disk (#4.3.0)")
+        }
+    }
+}
+
+/// When a recipient is refused.
+pub fn refused(refusal: Refusal) -> Reply {
+    match refusal {
+        Refusal::RelayDenied => {
+            Reply::verbatim(553, "sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)")
+        }
+        Refusal::NoSuchMailbox => Reply::verbatim(550, "sorry, no mailbox here by that name (#5.1.1)"),
+        Refusal::DirectoryUnavailable => {
+            Reply::verbatim(451, "sorry, I cannot look up that address now (#4.3.0)")
+        }
+    }
+}
+
+/// When mail data are not to be had.
+pub fn faulty(fault: Fault) -> Reply {
+    match fault {
+        Fault::BareCr => Reply::verbatim(
+            554,
+            "sorry, your message has a CR that is not followed by LF; lines of mail end in CR LF (#5.6.0)",
+        ),
+        Fault::BareLf => Reply::verbatim(
+            554,
+            "sorry, your message has a LF that does not follow a CR; lines of mail end in CR LF (#5.6.0)",
+        ),
+        Fault::Nul => {
+            Reply::verbatim(550, "sorry, your message has a NUL in it, which mail may not have (#5.6.0)")
+        }
+        Fault::TooLarge => too_large(),
+        Fault::HeaderTooLarge => Reply::verbatim(
+            552,
+            "sorry, the header of your message is too large, or no empty line ends it (#5.3.4)",
+        ),
+        Fault::TooManyHops => Reply::verbatim(554, "too many hops, this message is looping (#5.4.6)"),
+    }
+}
+
+/// When a message is larger than the limit, or is said to be at MAIL.
+pub fn too_large() -> Reply {
+    Reply::verbatim(552, "sorry, that message size exceeds my databytes limit (#5.3.4)")
+}
+
+/// To one RCPT too many.
+pub fn too_many_recipients() -> Reply {
+    Reply::verbatim(452, "sorry, too many recipients; send the rest in another message (#4.5.3)")
+}
+
+/// To RCPT, DATA or BDAT without MAIL.
+pub fn mail_first() -> Reply {
+    Reply::verbatim(503, "MAIL first (#5.5.1)")
+}
+
+/// To DATA or BDAT without a recipient.
+pub fn rcpt_first() -> Reply {
+    Reply::verbatim(503, "RCPT first (#5.5.1)")
+}
+
+/// To a second MAIL: RFC 5321 §4.1.4.
+pub fn mail_already() -> Reply {
+    Reply::verbatim(503, "one message at a time: you said MAIL already (#5.5.1)")
+}
+
+/// To MAIL, RCPT or DATA after BDAT: RFC 3030 §2.
+pub fn amid_chunks() -> Reply {
+    Reply::verbatim(503, "your message is not complete: BDAT LAST or RSET first (#5.5.1)")
+}
+
+/// To MAIL from a client that should have said who it is: RFC 4954 §6.
+pub fn authentication_required() -> Reply {
+    Reply::with_status(530, (5, 7, 0), "sorry, you must say who you are first: authentication required")
+}
+
+/// To an address that needs SMTPUTF8 in a transaction without: RFC 6531 §3.5.
+pub fn needs_smtputf8() -> Reply {
+    Reply::with_status(553, (5, 6, 7), "sorry, an address that is not ASCII needs SMTPUTF8 at MAIL")
+}
+
+/// To STARTTLS under TLS.
+pub fn tls_already() -> Reply {
+    Reply::verbatim(503, "TLS is active already (#5.5.1)")
+}
+
+/// To a command that is known and not offered.
+pub fn unimplemented() -> Reply {
+    Reply::verbatim(502, "unimplemented (#5.5.1)")
+}
+
+/// To a line that is no command.
+pub fn not_understood(error: &CommandError) -> Reply {
+    match error {
+        CommandError::Unrecognised => Reply::with_status(500, (5, 5, 2), "sorry, I don't know that command"),
+        CommandError::Unimplemented => unimplemented(),
+        CommandError::ControlCharacter => {
+            Reply::with_status(501, (5, 5, 2), "sorry, a command has no NUL or other control character")
+        }
+        CommandError::NotUtf8 => {
+            Reply::with_status(501, (5, 5, 2), "sorry, a command is text in ASCII or UTF-8")
+        }
+        CommandError::NotAscii => Reply::with_status(501, (5, 5, 2), "sorry, that command must be ASCII"),
+        CommandError::Syntax(usage) => {
+            Reply::with_status(501, (5, 5, 4), format!("sorry, the form is: {usage}"))
+        }
+        CommandError::ReversePath(why) => Reply::with_status(501, (5, 1, 7), format!("sorry, {why}")),
+        CommandError::ForwardPath(why) => Reply::with_status(501, (5, 1, 3), format!("sorry, {why}")),
+        CommandError::UnknownParameter => {
+            Reply::with_status(555, (5, 5, 4), "sorry, I don't know that parameter")
+        }
+        CommandError::ParameterValue => {
+            Reply::with_status(501, (5, 5, 4), "sorry, that parameter has a wrong value or is said twice")
+        }
+        CommandError::NeedsSmtpUtf8 => needs_smtputf8(),
+        CommandError::ChunkSize => Reply::with_status(
+            421,
+            (4, 5, 4),
+            "BDAT without a size I can read: what follows might be data or commands, so I hang up",
+        ),
+    }
+}
+
+/// To an endless command line: RFC 5321 §4.5.3.1.4.
+pub fn line_too_long() -> Reply {
+    Reply::with_status(500, (5, 5, 2), "sorry, that line is too long")
+}
+
+/// To a client that makes nothing but errors.
+pub fn too_many_errors() -> Reply {
+    Reply::with_status(421, (4, 7, 0), "too many errors, I hang up")
+}
+
+/// To input that stood behind STARTTLS: RFC 3207 §6.
+pub fn input_after_start_tls() -> Reply {
+    Reply::with_status(421, (4, 7, 0), "nothing may follow STARTTLS before TLS is active, I hang up")
+}
+
+/// To a client that is silent.
+pub fn timeout() -> Reply {
+    Reply::verbatim(421, "timeout (#4.4.2)")
+}
+
+/// To a client that is silent in its mail data, or takes too long over them.
+pub fn data_timeout() -> Reply {
+    Reply::verbatim(451, "timeout (#4.4.2)")
+}
+
+/// When the server stops.
+pub fn shutting_down() -> Reply {
+    Reply::with_status(421, (4, 3, 2), "the service is stopping, please come again")
+}

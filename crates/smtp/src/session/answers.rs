@@ -1,0 +1,101 @@
+//! What the shell answers.
+
+use std::time::Instant;
+
+use envelope::{Client, QueueId, Recipient, Refusal};
+
+use super::{Carrier, Hello, Session, State};
+use crate::action::{Action, Event, NotAccepted, Refused};
+use crate::replies;
+use crate::settings::TlsInfo;
+
+/// An answer that nobody asked for changes nothing.
+impl Session {
+    /// Who the client is, as far as sending is concerned: what [`envelope::authorise`] is to know.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Answers [`Action::Judge`].
+    pub fn judged(&mut self, verdict: Result<Recipient, Refusal>) {
+        let (mut transaction, address) = match std::mem::take(&mut self.state) {
+            State::Judging(transaction, address) => (transaction, address),
+            state => return self.state = state,
+        };
+        match verdict {
+            Ok(recipient) => {
+                transaction.recipients.push(recipient);
+                self.reply(&replies::recipient_ok());
+            }
+            Err(refusal) => {
+                self.refuse(Refused {
+                    reverse_path: Some(transaction.reverse_path.clone()),
+                    recipient: Some(address),
+                    id: None,
+                    reply: replies::refused(refusal),
+                });
+            }
+        }
+        self.state = State::Transaction(transaction);
+    }
+
+    /// Answers [`Action::Open`]: the message's name, or why none can be taken now. In the latter
+    /// case the transaction is over, as it is with qmail.
+    pub fn opened(&mut self, name: Result<QueueId, NotAccepted>, now: Instant) {
+        let (trace, carrier) = match std::mem::take(&mut self.state) {
+            State::Opening(trace, carrier) => (trace, carrier),
+            state => return self.state = state,
+        };
+        let why = match name {
+            Ok(id) => return self.state = State::Opened(trace, carrier, id),
+            Err(why) => why,
+        };
+        let refused = Refused {
+            reverse_path: Some(trace.reverse_path),
+            recipient: None,
+            id: None,
+            reply: replies::not_accepted(why),
+        };
+        match carrier {
+            Carrier::Data => {
+                self.refuse(refused);
+            }
+            Carrier::Bdat(chunk) => self.refuse_chunk(chunk.size, refused, now),
+        }
+    }
+
+    /// Answers [`Action::Commit`]. Say `Ok` only when the message survives a power cut: the client
+    /// forgets it then (RFC 5321 §6.1).
+    pub fn committed(&mut self, outcome: Result<QueueId, NotAccepted>) {
+        let draft = match std::mem::take(&mut self.state) {
+            State::Committing(draft) => draft,
+            state => return self.state = state,
+        };
+        match outcome {
+            Ok(id) => {
+                self.reply(&replies::accepted(id));
+                self.actions.push_back(Action::Log(Event::Accepted { id, size: draft.size() }));
+            }
+            Err(why) => {
+                self.refuse(Refused {
+                    reverse_path: Some(draft.reverse_path),
+                    recipient: None,
+                    id: Some(draft.id),
+                    reply: replies::not_accepted(why),
+                });
+            }
+        }
+    }
+
+    /// Answers [`Action::StartTls`]: the session begins anew, under TLS and without a greeting
+    /// (RFC 3207 §4.2).
+    pub fn tls_started(&mut self, tls: TlsInfo, now: Instant) {
+        if let State::Handshake = self.state {
+            self.tls = Some(tls);
+            self.client = Client::Stranger;
+            self.hello = Hello::None;
+            self.silence_ends = now + self.settings.idle;
+            self.state = State::Idle;
+        }
+    }
+}

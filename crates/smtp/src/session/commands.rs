@@ -1,0 +1,181 @@
+//! What each command does (RFC 5321 §4.1.1).
+
+use std::time::Instant;
+
+use envelope::{Address, Client, ForwardPath, Host, LocalPart, ReversePath};
+
+use super::{Hello, Session, State, Step, Transaction};
+use crate::action::{Action, Event, Refused};
+use crate::command::{self, Command, CommandError, MailParameters};
+use crate::settings::Mode;
+use crate::{extensions, replies};
+
+/// The longest name of a client that is kept, in octets (RFC 5321 §4.5.3.1.2).
+const NAME_MAX: usize = 255;
+
+impl Session {
+    /// Takes the next command line, and obeys it.
+    pub(super) fn command(&mut self, now: Instant) -> Step {
+        if self.errors >= self.settings.errors_max {
+            self.reply(&replies::too_many_errors());
+            self.actions.push_back(Action::Log(Event::TooManyErrors));
+            return self.close();
+        }
+        if self.stopping && !matches!(self.state, State::BetweenChunks(_)) {
+            self.reply(&replies::shutting_down());
+            return self.close();
+        }
+        match self.lines.next(&mut self.input) {
+            None => Step::NeedsInput,
+            Some(Ok(line)) => match command::parse(&line) {
+                Ok(command) => self.obey(command, now),
+                Err(error) => self.misunderstand(error),
+            },
+            Some(Err(too_long)) if command::is_bdat(&too_long.beginning) => {
+                self.misunderstand(CommandError::ChunkSize)
+            }
+            Some(Err(_)) => self.reply(&replies::line_too_long()),
+        }
+    }
+
+    fn obey(&mut self, command: Command<'_>, now: Instant) -> Step {
+        match command {
+            Command::Helo(name) => {
+                self.abandon();
+                self.hello = Hello::Helo(shortened(name));
+                self.reply(&replies::helo(&self.settings))
+            }
+            Command::Ehlo(name) => {
+                self.abandon();
+                self.hello = Hello::Ehlo(shortened(name));
+                let extensions = extensions::list(&self.settings, self.tls.is_some());
+                self.reply(&replies::ehlo(&self.settings, &extensions))
+            }
+            Command::Mail { reverse_path, parameters } => self.mail(reverse_path, parameters),
+            Command::Rcpt { forward_path, international } => self.rcpt(forward_path, international),
+            Command::Data => self.ask_for_data(),
+            Command::Bdat { size, last } => self.bdat(size, last, now),
+            Command::Rset => {
+                self.abandon();
+                self.reply(&replies::flushed())
+            }
+            Command::Noop => self.reply(&replies::noop()),
+            Command::Vrfy => self.reply(&replies::vrfy()),
+            Command::Help => self.reply(&replies::help()),
+            Command::StartTls => self.start_tls(),
+            Command::Quit => {
+                self.abandon();
+                self.reply(&replies::bye(&self.settings));
+                self.close()
+            }
+        }
+    }
+
+    fn misunderstand(&mut self, error: CommandError) -> Step {
+        self.reply(&replies::not_understood(&error));
+        match error {
+            CommandError::ChunkSize => self.close(),
+            _ => Step::Done,
+        }
+    }
+
+    fn mail(&mut self, reverse_path: ReversePath, parameters: MailParameters) -> Step {
+        match self.state {
+            State::Idle => {}
+            State::BetweenChunks(_) => return self.reply(&replies::amid_chunks()),
+            _ => return self.reply(&replies::mail_already()),
+        }
+        let refusal = if self.needs_authentication() {
+            Some(replies::authentication_required())
+        } else if parameters.size.is_some_and(|size| size > self.settings.message_size_max) {
+            Some(replies::too_large())
+        } else {
+            None
+        };
+        if let Some(reply) = refusal {
+            return self.refuse(Refused {
+                reverse_path: Some(reverse_path),
+                recipient: None,
+                id: None,
+                reply,
+            });
+        }
+        self.state = State::Transaction(Transaction {
+            reverse_path,
+            recipients: Vec::new(),
+            body: parameters.body,
+            smtputf8: parameters.smtputf8,
+        });
+        self.reply(&replies::sender_ok())
+    }
+
+    /// Whether the client must say who it is before it may send.
+    fn needs_authentication(&self) -> bool {
+        match self.client {
+            Client::Stranger => {
+                self.settings.mode == Mode::Submission && !self.settings.unauthenticated_submission
+            }
+        }
+    }
+
+    fn rcpt(&mut self, forward_path: ForwardPath, international: bool) -> Step {
+        let transaction = match std::mem::take(&mut self.state) {
+            State::Transaction(transaction) => transaction,
+            state @ State::BetweenChunks(_) => {
+                self.state = state;
+                return self.reply(&replies::amid_chunks());
+            }
+            _ => return self.reply(&replies::mail_first()),
+        };
+        let refusal = if international && !transaction.smtputf8 {
+            Some(replies::needs_smtputf8())
+        } else if transaction.recipients.len() >= self.settings.recipients_max {
+            Some(replies::too_many_recipients())
+        } else {
+            None
+        };
+        if let Some(reply) = refusal {
+            self.state = State::Transaction(transaction);
+            return self.reply(&reply);
+        }
+        let address = match forward_path {
+            ForwardPath::Address(address) => address,
+            ForwardPath::Postmaster => self.own_postmaster(),
+        };
+        self.actions.push_back(Action::Judge(address.clone()));
+        self.state = State::Judging(transaction, address);
+        Step::Done
+    }
+
+    /// Whom `<Postmaster>` without a domain means: RFC 5321 §4.5.1.
+    fn own_postmaster(&self) -> Address {
+        let local_part = LocalPart::new("postmaster").expect("it is a dot-string of letters");
+        Address::new(local_part, Host::Domain(self.settings.host.clone()))
+    }
+
+    fn start_tls(&mut self) -> Step {
+        if self.tls.is_some() {
+            return self.reply(&replies::tls_already());
+        }
+        if !self.settings.offers_starttls {
+            return self.reply(&replies::unimplemented());
+        }
+        self.abandon();
+        // Who writes behind STARTTLS before TLS is there is broken, or is not the client at all but
+        // somebody on the line who would have the client's later commands obey his (RFC 3207 §6).
+        if !self.input.is_empty() {
+            self.actions.push_back(Action::Log(Event::InputAfterStartTls));
+            self.reply(&replies::input_after_start_tls());
+            return self.close();
+        }
+        self.reply(&replies::start_tls());
+        self.flush();
+        self.actions.push_back(Action::StartTls);
+        self.state = State::Handshake;
+        Step::Done
+    }
+}
+
+fn shortened(name: &str) -> Box<str> {
+    name[..name.floor_char_boundary(NAME_MAX)].into()
+}
