@@ -1,2 +1,41 @@
-//! Domains, accounts and passwords, and the store that keeps them.
+//! The directory: which domains are ours, who our customers are, and where an address leads.
+//!
+//! One [`Store`] over one SQLite file answers the whole system. It may be open in several processes
+//! at once: each change is one transaction, readers never wait for it, and
+//! [`Store::change_count`] tells everybody who keeps answers when to drop them.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `store.rs` | the store: opening it, the one writer, the count of changes |
+//! | `connection.rs` | how SQLite is opened, and the pool of readers |
+//! | `migrations.rs` | the schema, step by step |
+//! | `domains.rs`, `accounts.rs` | what is kept, and the rules for changing it |
+//! | `resolve.rs` | where an address leads: the one function for RCPT and for delivery |
+//! | `login.rs` | who may in |
+//! | `password.rs`, `hashing.rs`, `verified.rs` | the rules for passwords, argon2id, and what of it is remembered |
+//! | `audit.rs` | who changed what, and when |
+//! | `error.rs` | what can go wrong, in words for the person who must mend it |
 #![forbid(unsafe_code)]
+
+mod accounts;
+mod audit;
+mod connection;
+mod domains;
+mod error;
+#[cfg(test)]
+mod example;
+mod hashing;
+mod login;
+mod migrations;
+mod password;
+mod resolve;
+mod rows;
+mod store;
+mod verified;
+
+pub use accounts::NewAccount;
+pub use audit::{Actor, AuditEntry};
+pub use error::{ChangeError, OpenError, StoreError};
+pub use login::{Login, LoginRefused};
+pub use password::{NotAPassword, Password};
+pub use store::{Settings, Store};

@@ -1,0 +1,151 @@
+//! The audit trail: who changed what, and when.
+//!
+//! Each change writes one entry in its own transaction, so there is no change without its entry.
+//! Entries say nothing of a password but that it was set.
+
+use std::fmt;
+
+use envelope::{AccountName, AccountState, Domain, DomainKind, HostedDomain};
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use crate::error::StoreError;
+use crate::rows;
+use crate::store::{Store, unix_now};
+
+/// Who makes a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Actor {
+    /// Somebody at the command line, by the user id that the kernel vouches for.
+    LocalUser(u32),
+    /// Somebody who logged in.
+    Account(AccountName),
+    /// The server itself.
+    Server,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Actor::LocalUser(uid) => write!(f, "uid {uid}"),
+            Actor::Account(name) => write!(f, "account {name}"),
+            Actor::Server => f.write_str("server"),
+        }
+    }
+}
+
+/// One change that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// Who, as [`Actor`] is displayed.
+    pub who: String,
+    /// What, as a short sentence.
+    pub what: String,
+}
+
+impl Store {
+    /// The last changes, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn audit_trail(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read(|reader| {
+            let mut newest =
+                reader.prepare_cached("SELECT at, who, what FROM audit ORDER BY id DESC LIMIT ?1")?;
+            let entries = newest.query_map([limit], |row| {
+                Ok(AuditEntry { at: rows::seconds(row, 0)?, who: row.get(1)?, what: row.get(2)? })
+            })?;
+            Ok(entries.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+/// A change on its way into the trail.
+pub(crate) enum Change<'a> {
+    DomainAdded(&'a HostedDomain),
+    DomainRemoved(&'a Domain),
+    AccountAdded(&'a AccountName, bool),
+    AccountRemoved(&'a AccountName),
+    PasswordSet(&'a AccountName),
+    StateSet(&'a AccountName, AccountState),
+}
+
+impl fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::DomainAdded(HostedDomain { name, kind: DomainKind::Provider }) => {
+                write!(f, "provider domain {name} added")
+            }
+            Change::DomainAdded(HostedDomain { name, kind: DomainKind::Virtual { owner } }) => {
+                write!(f, "virtual domain {name} of {owner} added")
+            }
+            Change::DomainRemoved(name) => write!(f, "domain {name} removed"),
+            Change::AccountAdded(name, true) => write!(f, "account {name} added as operator"),
+            Change::AccountAdded(name, false) => write!(f, "account {name} added"),
+            Change::AccountRemoved(name) => write!(f, "account {name} removed"),
+            Change::PasswordSet(name) => write!(f, "password of {name} set"),
+            Change::StateSet(name, state) => write!(f, "account {name} set to {state}"),
+        }
+    }
+}
+
+/// Notes a change in the transaction that makes it.
+pub(crate) fn note(transaction: &Connection, who: &Actor, change: &Change<'_>) -> rusqlite::Result<()> {
+    transaction.prepare_cached("INSERT INTO audit (at, who, what) VALUES (?1, ?2, ?3)")?.execute((
+        unix_now(),
+        who.to_string(),
+        change.to_string(),
+    ))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::example::{Example, WHO, domain, name, new_account, virtual_of};
+
+    #[test]
+    fn each_change_has_one_entry_and_a_refused_change_none() {
+        let example = Example::pobox();
+        let store = &example.store;
+        example.set_password("abc", "abc-try");
+        store.set_state(&name("abc"), AccountState::Suspended, &Actor::Account(name("xyz"))).unwrap();
+        store.remove_account(&name("abc"), &Actor::Server).unwrap();
+        store.remove_domain(&domain("shop.example"), &WHO).unwrap();
+        store.add_account(new_account("xyz"), &WHO).unwrap_err();
+        store.add_domain(domain("b.example"), virtual_of("nobody"), &WHO).unwrap_err();
+        store.remove_account(&name("nobody"), &WHO).unwrap_err();
+        let trail = store.audit_trail(100).unwrap();
+        let entries: Vec<_> = trail.iter().rev().map(|e| (e.who.as_str(), e.what.as_str())).collect();
+        assert_eq!(
+            entries,
+            [
+                ("uid 1000", "provider domain pobox.example added"),
+                ("uid 1000", "account abc added"),
+                ("uid 1000", "account xyz added"),
+                ("uid 1000", "virtual domain shop.example of xyz added"),
+                ("uid 1000", "password of abc set"),
+                ("account xyz", "account abc set to suspended"),
+                ("server", "account abc removed"),
+                ("uid 1000", "domain shop.example removed"),
+            ]
+        );
+        assert!(trail.iter().all(|entry| entry.at > 1_700_000_000));
+        assert_eq!(store.audit_trail(2).unwrap(), trail[..2]);
+    }
+
+    #[test]
+    fn no_password_stands_anywhere_in_the_files() {
+        let example = Example::pobox();
+        example.set_password("abc", "correct horse battery");
+        for file in fs::read_dir(example.folder.path()).unwrap() {
+            let octets = fs::read(file.unwrap().path()).unwrap();
+            assert!(!octets.windows(13).any(|window| window == b"correct horse"));
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Who may in.
+//!
+//! Each login reads the account's row, so a changed password or state counts at once, whoever
+//! changed it. Whether the password is right is asked of the memory first (`verified.rs`), then of
+//! argon2. An unknown name takes the same way as a known one, against a PHC string that is
+//! nobody's; so neither the answer nor the time it takes tells which names there are.
+
+use std::time::Instant;
+
+use envelope::{Account, AccountName, AccountState, Domain};
+use rusqlite::OptionalExtension;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::accounts::{columns, read_account};
+use crate::error::StoreError;
+use crate::hashing::{HashingFailed, NOBODY};
+use crate::password::PASSWORD_MAX;
+use crate::store::Store;
+
+/// Somebody was let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Whose password it was.
+    pub account: Account,
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginRefused {
+    /// Unknown name or wrong password; which one is not said.
+    #[error("unknown name or wrong password")]
+    Credentials,
+    /// The password is right, but the account is suspended.
+    #[error("the account is suspended")]
+    Suspended,
+    /// Too busy, or the store does not answer: try again later.
+    #[error("logins cannot be checked now")]
+    Unavailable,
+}
+
+impl Store {
+    /// Lets in who knows the password of an account. The name is the account's, `abc`, or its
+    /// standard address under any provider domain, `abc@pobox.example`; case makes no difference.
+    ///
+    /// Blocks for the time of an argon2, and up to 5 seconds more for its turn, unless the memory
+    /// knows the password.
+    ///
+    /// # Errors
+    /// Says no more than the person at the other end may know; what fails inside is logged.
+    pub fn login(&self, name: &str, password: &str) -> Result<Login, LoginRefused> {
+        self.login_at(name, password, Instant::now())
+    }
+
+    fn login_at(&self, name: &str, password: &str, now: Instant) -> Result<Login, LoginRefused> {
+        // What cannot be a name or a password costs nothing: that it cannot is no secret.
+        let (name, domain) = parse_name(name).ok_or(LoginRefused::Credentials)?;
+        if !(1..=PASSWORD_MAX).contains(&password.len()) {
+            return Err(LoginRefused::Credentials);
+        }
+        let known = self.row(&name, domain.as_ref()).map_err(|error| {
+            tracing::error!(account = %name, %error, "a login could not be checked");
+            LoginRefused::Unavailable
+        })?;
+        let stored = known.as_ref().map_or(NOBODY, |(_, stored)| stored.as_str());
+        let right = self.check(&name, password.as_bytes(), stored, now).map_err(|error| {
+            match error {
+                HashingFailed::Busy => tracing::warn!(account = %name, %error, "a login was not checked"),
+                _ => tracing::error!(account = %name, %error, "a login could not be checked"),
+            }
+            LoginRefused::Unavailable
+        })?;
+        match known {
+            Some((account, _)) if right => match account.state {
+                AccountState::Active | AccountState::ReceiveOnly => Ok(Login { account }),
+                AccountState::Suspended => Err(LoginRefused::Suspended),
+            },
+            _ => Err(LoginRefused::Credentials),
+        }
+    }
+
+    fn check(
+        &self,
+        name: &AccountName,
+        password: &[u8],
+        stored: &str,
+        now: Instant,
+    ) -> Result<bool, HashingFailed> {
+        let trial = self.verified.trial(stored, password);
+        if let Some(right) = self.verified.recall(name, &trial, now) {
+            return Ok(right);
+        }
+        let turn = self.hasher.turn()?;
+        // Many a client opens several connections at once: one of them may have been judged meanwhile.
+        if let Some(right) = self.verified.recall(name, &trial, now) {
+            return Ok(right);
+        }
+        let right = turn.check(password, stored)?;
+        self.verified.remember(name, trial, right, now);
+        Ok(right)
+    }
+
+    /// The account that a login names, and its PHC string; none if nobody can log in to it.
+    fn row(
+        &self,
+        name: &AccountName,
+        domain: Option<&Domain>,
+    ) -> Result<Option<(Account, String)>, StoreError> {
+        self.read(|reader| {
+            let row = reader
+                .prepare_cached(concat!(
+                    "SELECT ",
+                    columns!(),
+                    ", password FROM accounts WHERE name = ?1 AND password IS NOT NULL AND (?2 IS NULL
+                     OR EXISTS (SELECT 1 FROM domains WHERE domains.name = ?2 AND kind = 'provider'))"
+                ))?
+                .query_row((name.as_str(), domain.map(Domain::as_str)), |row| {
+                    Ok((read_account(row, &self.settings)?, row.get(6)?))
+                })
+                .optional()?;
+            Ok(row)
+        })
+    }
+}
+
+/// `abc` or `abc@pobox.example`, in its parts.
+fn parse_name(text: &str) -> Option<(AccountName, Option<Domain>)> {
+    match text.split_once('@') {
+        None => Some((AccountName::parse(text).ok()?, None)),
+        Some((name, domain)) => Some((AccountName::parse(name).ok()?, Some(Domain::parse(domain).ok()?))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::example::{Example, WHO, name};
+    use crate::hashing::Hasher;
+
+    /// A store in which abc has a password.
+    fn pobox() -> Example {
+        let example = Example::pobox();
+        example.set_password("abc", "abc-try");
+        example
+    }
+
+    fn login(example: &Example, name: &str, password: &str) -> Result<String, LoginRefused> {
+        example.store.login(name, password).map(|login| login.account.name.to_string())
+    }
+
+    /// From now on whatever needs an argon2 is [`LoginRefused::Unavailable`].
+    fn forbid_argon2(example: &mut Example) {
+        example.store.hasher = Hasher::with(0, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_login_names_the_account_or_its_standard_address() {
+        let example = pobox();
+        for right in ["abc", "ABC", "abc@pobox.example", "Abc@Pobox.Example."] {
+            assert_eq!(login(&example, right, "abc-try"), Ok("abc".into()), "{right}");
+        }
+        let wrong =
+            ["", "abcd", "abc@shop.example", "abc@", "@", "abc@a@b", "foo@abc.pobox.example", " abc", "xyz"];
+        for wrong in wrong {
+            assert_eq!(login(&example, wrong, "abc-try"), Err(LoginRefused::Credentials), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_is_refused() {
+        let example = pobox();
+        for wrong in ["", "abc-Try", "abc-try ", "abc-tr", "abc-try\0", &"x".repeat(100_000)] {
+            assert_eq!(login(&example, "abc", wrong), Err(LoginRefused::Credentials));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_costs_an_argon2_like_a_wrong_password() {
+        let mut example = pobox();
+        forbid_argon2(&mut example);
+        for name in ["abc", "nobody", "xyz", "abc@elsewhere.example"] {
+            assert_eq!(login(&example, name, "secret"), Err(LoginRefused::Unavailable), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_login_costs_no_argon2_for_five_minutes() {
+        let mut example = pobox();
+        let now = Instant::now();
+        example.store.login_at("abc", "abc-try", now).unwrap();
+        forbid_argon2(&mut example);
+        let later = |seconds| example.store.login_at("abc", "abc-try", now + Duration::from_secs(seconds));
+        assert!(later(299).is_ok());
+        assert_eq!(later(300), Err(LoginRefused::Unavailable));
+    }
+
+    #[test]
+    fn a_repeated_wrong_password_costs_no_argon2_for_a_minute_known_name_or_not() {
+        let mut example = pobox();
+        let now = Instant::now();
+        for name in ["abc", "nobody"] {
+            assert_eq!(example.store.login_at(name, "old", now), Err(LoginRefused::Credentials));
+        }
+        forbid_argon2(&mut example);
+        let later = |name, seconds| example.store.login_at(name, "old", now + Duration::from_secs(seconds));
+        for name in ["abc", "nobody"] {
+            assert_eq!(later(name, 59), Err(LoginRefused::Credentials));
+            assert_eq!(later(name, 60), Err(LoginRefused::Unavailable));
+        }
+    }
+
+    #[test]
+    fn a_changed_password_counts_at_once_in_every_process() {
+        let example = pobox();
+        let other = example.opened_again();
+        assert!(other.login("abc", "abc-try").is_ok());
+        assert_eq!(other.login("abc", "new"), Err(LoginRefused::Credentials));
+        example.set_password("abc", "new");
+        assert_eq!(other.login("abc", "abc-try"), Err(LoginRefused::Credentials));
+        assert!(other.login("abc", "new").is_ok());
+    }
+
+    #[test]
+    fn a_suspended_account_is_refused_at_once_but_only_to_who_knows_its_password() {
+        let example = pobox();
+        let set = |state| example.store.set_state(&name("abc"), state, &WHO).unwrap();
+        assert!(login(&example, "abc", "abc-try").is_ok());
+        set(AccountState::Suspended);
+        assert_eq!(login(&example, "abc", "abc-try"), Err(LoginRefused::Suspended));
+        assert_eq!(login(&example, "abc", "wrong"), Err(LoginRefused::Credentials));
+        set(AccountState::ReceiveOnly);
+        assert_eq!(example.store.login("abc", "abc-try").unwrap().account.state, AccountState::ReceiveOnly);
+        set(AccountState::Active);
+        assert!(login(&example, "abc", "abc-try").is_ok());
+    }
+
+    #[test]
+    fn a_removed_account_is_refused_at_once() {
+        let example = pobox();
+        assert!(login(&example, "abc", "abc-try").is_ok());
+        example.store.remove_account(&name("abc"), &WHO).unwrap();
+        assert_eq!(login(&example, "abc", "abc-try"), Err(LoginRefused::Credentials));
+        example.add_account("abc");
+        assert_eq!(login(&example, "abc", "abc-try"), Err(LoginRefused::Credentials));
+    }
+
+    #[test]
+    fn many_logins_at_once_wait_for_their_turn() {
+        let example = pobox();
+        std::thread::scope(|scope| {
+            let logins: Vec<_> =
+                (0..16).map(|_| scope.spawn(|| login(&example, "abc", "abc-try").is_ok())).collect();
+            assert!(logins.into_iter().all(|login| login.join().unwrap()));
+        });
+    }
+
+    #[test]
+    fn any_text_as_a_name_is_an_answer() {
+        let mut example = pobox();
+        forbid_argon2(&mut example);
+        proptest!(|(name in any::<String>(), password in any::<String>())| {
+            prop_assert!(example.store.login(&name, &password).is_err());
+        });
+        for hostile in ["' OR 1=1 --", "abc\0", "%s%n", "abc' --@pobox.example", &"x".repeat(10_000)] {
+            assert_eq!(login(&example, hostile, "abc-try"), Err(LoginRefused::Credentials));
+        }
+    }
+}

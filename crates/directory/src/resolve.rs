@@ -1,0 +1,339 @@
+//! Where an address leads: the one function for RCPT and for delivery.
+//!
+//! With a provider domain `pobox.example` and an account `abc`:
+//!
+//! | address | leads to |
+//! |---|---|
+//! | `abc@pobox.example` | abc |
+//! | `abc-foo@`, `abc+foo@pobox.example` | abc, unless an account has a longer part of it as its name |
+//! | `foo@abc.pobox.example`, whatever foo is | abc |
+//! | `postmaster@`, `abuse@pobox.example` | the account of that name, else the oldest operator, else the oldest account |
+//! | `foo@shop.example`, a virtual domain | its owner |
+//! | `foo@[192.0.2.1]`, our own address | as under the first provider domain |
+//! | `foo@nobody.pobox.example` | no such mailbox: the sub-domains of a provider domain are ours |
+//! | anything else | elsewhere |
+//!
+//! A suspended account goes on receiving. Case makes no difference.
+
+use envelope::{AccountName, Address, Destination, Domain, Host, Mailbox};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::accounts::read_mailbox;
+use crate::domains::{Kind, kind};
+use crate::error::StoreError;
+use crate::store::{Settings, Store};
+
+impl Store {
+    /// Where an address leads.
+    ///
+    /// # Errors
+    /// If the store fails: then nothing is known, and the sender must try again later.
+    pub fn resolve(&self, address: &Address) -> Result<Destination, StoreError> {
+        self.read(|moment| Ok(Lookup { moment, settings: &self.settings }.resolve(address)?))
+    }
+}
+
+/// One lookup, at one moment.
+struct Lookup<'a> {
+    moment: &'a Connection,
+    settings: &'a Settings,
+}
+
+/// A domain of ours, as far as addresses go.
+enum Hosted {
+    Provider,
+    Virtual(Mailbox),
+}
+
+impl Lookup<'_> {
+    fn resolve(&self, address: &Address) -> rusqlite::Result<Destination> {
+        let local_part = address.local_part.as_str();
+        let domain = match &address.host {
+            Host::Domain(domain) => domain,
+            Host::Literal(ip) => {
+                let ip = ip.to_canonical();
+                let own = self.settings.own_addresses.iter().any(|own| own.to_canonical() == ip);
+                return match own && self.any_provider()? {
+                    true => self.under_provider(local_part).map(local),
+                    false => Ok(Destination::Elsewhere),
+                };
+            }
+        };
+        match self.hosted(domain)? {
+            Some(Hosted::Provider) => self.under_provider(local_part).map(local),
+            Some(Hosted::Virtual(owner)) => Ok(Destination::Local(owner)),
+            None => self.sub_domain(domain),
+        }
+    }
+
+    /// Anything at `abc.pobox.example`.
+    fn sub_domain(&self, domain: &Domain) -> rusqlite::Result<Destination> {
+        if let Some((label, parent)) = domain.split_first_label()
+            && let Some(Hosted::Provider) = self.hosted(&parent)?
+        {
+            return self.account(label).map(local);
+        }
+        Ok(Destination::Elsewhere)
+    }
+
+    /// A local-part directly under a provider domain.
+    fn under_provider(&self, local_part: &str) -> rusqlite::Result<Option<Mailbox>> {
+        if let Some(mailbox) = self.account(local_part)? {
+            return Ok(Some(mailbox));
+        }
+        // The longest name first, as qmail-getpw has it: an account `abc-foo` is no extension of abc.
+        for (dash, _) in local_part.rmatch_indices(['-', '+']) {
+            if let Some(mailbox) = self.account(&local_part[..dash])? {
+                return Ok(Some(mailbox));
+            }
+        }
+        // RFC 5321 §4.5.1 and RFC 2142 §4: these must reach somebody.
+        if ["postmaster", "abuse"].iter().any(|role| local_part.eq_ignore_ascii_case(role)) {
+            return self.operator();
+        }
+        Ok(None)
+    }
+
+    fn hosted(&self, domain: &Domain) -> rusqlite::Result<Option<Hosted>> {
+        self.moment
+            .prepare_cached(
+                "SELECT kind, accounts.name, maildir FROM domains
+                 LEFT JOIN accounts ON accounts.id = owner WHERE domains.name = ?1",
+            )?
+            .query_row([domain.as_str()], |row| match kind(row, 0)? {
+                Kind::Provider => Ok(Hosted::Provider),
+                Kind::Virtual => read_mailbox(row, 1, &self.settings.maildir_root).map(Hosted::Virtual),
+            })
+            .optional()
+    }
+
+    fn account(&self, name: &str) -> rusqlite::Result<Option<Mailbox>> {
+        // Most of what is no account's name is no name at all: no need to look.
+        let Ok(name) = AccountName::parse(name) else { return Ok(None) };
+        self.moment
+            .prepare_cached("SELECT name, maildir FROM accounts WHERE name = ?1")?
+            .query_row([name.as_str()], |row| read_mailbox(row, 0, &self.settings.maildir_root))
+            .optional()
+    }
+
+    /// The oldest operator, else the oldest account.
+    fn operator(&self) -> rusqlite::Result<Option<Mailbox>> {
+        self.moment
+            .prepare_cached(
+                "SELECT name, maildir FROM accounts WHERE id = coalesce(
+                     (SELECT min(id) FROM accounts WHERE operator), (SELECT min(id) FROM accounts))",
+            )?
+            .query_row([], |row| read_mailbox(row, 0, &self.settings.maildir_root))
+            .optional()
+    }
+
+    fn any_provider(&self) -> rusqlite::Result<bool> {
+        self.moment.prepare_cached("SELECT 1 FROM domains WHERE kind = 'provider'")?.exists([])
+    }
+}
+
+fn local(mailbox: Option<Mailbox>) -> Destination {
+    mailbox.map_or(Destination::NoSuchMailbox, Destination::Local)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use envelope::{AccountState, DomainKind, LocalPart};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::example::{Example, WHO, domain, name, new_account, virtual_of};
+
+    /// The account's name, or why there is none.
+    fn to(example: &Example, address: &str) -> String {
+        match example.store.resolve(&address.parse().unwrap()).unwrap() {
+            Destination::Local(mailbox) => mailbox.account.to_string(),
+            Destination::NoSuchMailbox => "no such mailbox".into(),
+            Destination::Elsewhere => "elsewhere".into(),
+        }
+    }
+
+    fn check(example: &Example, table: &[(&str, &str)]) {
+        for (address, expected) in table {
+            assert_eq!(to(example, address), *expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_account_has_its_address_its_extensions_and_its_sub_domain() {
+        check(
+            &Example::pobox(),
+            &[
+                ("abc@pobox.example", "abc"),
+                ("ABC@Pobox.Example", "abc"),
+                ("abc-foo@pobox.example", "abc"),
+                ("aBc+Foo.Bar=x@pobox.example", "abc"),
+                ("abc-@pobox.example", "abc"),
+                ("foo@abc.pobox.example", "abc"),
+                ("\"any thing\"@ABC.pobox.example", "abc"),
+                ("xyz@abc.pobox.example", "abc"),
+                ("postmaster@abc.pobox.example", "abc"),
+                ("taro..@abc.pobox.example", "abc"),
+            ],
+        );
+    }
+
+    #[test]
+    fn nobody_else_has_an_address_under_a_provider_domain() {
+        check(
+            &Example::pobox(),
+            &[
+                ("abcd@pobox.example", "no such mailbox"),
+                ("-abc@pobox.example", "no such mailbox"),
+                ("abc.foo@pobox.example", "no such mailbox"),
+                ("foo@nobody.pobox.example", "no such mailbox"),
+                ("\u{212a}@pobox.example", "no such mailbox"),
+                ("foo@x.abc.pobox.example", "elsewhere"),
+                ("abc@elsewhere.example", "elsewhere"),
+                ("abc@example", "elsewhere"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_letter_that_only_folds_to_ascii_is_another_letter() {
+        let example = Example::pobox();
+        example.add_account("k");
+        // U+212A KELVIN SIGN, whose lower case is k.
+        check(&example, &[("K@pobox.example", "k"), ("\u{212a}@pobox.example", "no such mailbox")]);
+    }
+
+    #[test]
+    fn a_virtual_domain_is_its_owners_whatever_stands_before_the_at() {
+        check(
+            &Example::pobox(),
+            &[
+                ("order@shop.example", "xyz"),
+                ("abc@shop.example", "xyz"),
+                ("abuse@SHOP.example", "xyz"),
+                ("order@www.shop.example", "elsewhere"),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_longest_account_name_wins() {
+        let example = Example::pobox();
+        example.add_account("abc-foo");
+        check(
+            &example,
+            &[
+                ("abc-foo@pobox.example", "abc-foo"),
+                ("abc-foo-bar@pobox.example", "abc-foo"),
+                ("abc-foo+bar-baz@pobox.example", "abc-foo"),
+                ("abc+foo@pobox.example", "abc"),
+                ("abc-fo@pobox.example", "abc"),
+            ],
+        );
+    }
+
+    #[test]
+    fn postmaster_and_abuse_of_a_provider_domain_always_reach_somebody() {
+        let example = Example::empty();
+        example.add_domain("pobox.example", DomainKind::Provider);
+        check(&example, &[("postmaster@pobox.example", "no such mailbox")]);
+        example.add_account("abc");
+        example.add_account("xyz");
+        check(&example, &[("PostMaster@pobox.example", "abc"), ("abuse@pobox.example", "abc")]);
+        for operator in ["taro", "hanako"] {
+            let new = crate::NewAccount { operator: true, ..new_account(operator) };
+            example.store.add_account(new, &WHO).unwrap();
+        }
+        check(&example, &[("postmaster@pobox.example", "taro"), ("abuse@pobox.example", "taro")]);
+        example.add_account("abuse");
+        check(&example, &[("postmaster@pobox.example", "taro"), ("abuse@pobox.example", "abuse")]);
+    }
+
+    #[test]
+    fn our_own_address_stands_for_the_provider_domain() {
+        check(
+            &Example::pobox(),
+            &[
+                ("abc@[192.0.2.1]", "abc"),
+                ("abc+foo@[192.0.2.1]", "abc"),
+                ("abc@[IPv6:2001:DB8:0::1]", "abc"),
+                ("abc@[IPv6:::ffff:192.0.2.1]", "abc"),
+                ("nobody@[192.0.2.1]", "no such mailbox"),
+                ("abc@[192.0.2.2]", "elsewhere"),
+            ],
+        );
+        check(&Example::empty(), &[("abc@[192.0.2.1]", "elsewhere")]);
+    }
+
+    #[test]
+    fn a_suspended_account_goes_on_receiving() {
+        let example = Example::pobox();
+        example.store.set_state(&name("abc"), AccountState::Suspended, &WHO).unwrap();
+        check(&example, &[("abc@pobox.example", "abc")]);
+    }
+
+    #[test]
+    fn each_provider_domain_has_every_account() {
+        let example = Example::pobox();
+        example.add_domain("box.example", DomainKind::Provider);
+        check(&example, &[("abc@box.example", "abc"), ("foo@abc.box.example", "abc")]);
+    }
+
+    #[test]
+    fn a_domain_in_other_letters_is_found_by_both_of_its_forms() {
+        let example = Example::pobox();
+        example.add_domain("飛脚.example", virtual_of("abc"));
+        let ascii = format!("foo@{}", domain("飛脚.example").to_ascii());
+        check(&example, &[("foo@飛脚.example", "abc"), (&ascii, "abc")]);
+    }
+
+    #[test]
+    fn what_was_removed_resolves_no_more() {
+        let example = Example::pobox();
+        example.store.remove_domain(&domain("shop.example"), &WHO).unwrap();
+        example.store.remove_account(&name("xyz"), &WHO).unwrap();
+        check(
+            &example,
+            &[
+                ("order@shop.example", "elsewhere"),
+                ("xyz@pobox.example", "no such mailbox"),
+                ("foo@xyz.pobox.example", "no such mailbox"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_mailbox_is_the_maildir_of_its_account() {
+        let example = Example::pobox();
+        let account = example.store.account(&name("abc")).unwrap().unwrap();
+        let found = example.store.resolve(&"foo@abc.pobox.example".parse().unwrap()).unwrap();
+        assert!(account.maildir.starts_with(Path::new("/var/mail/hikyaku")));
+        assert_eq!(found, Destination::Local(Mailbox { account: account.name, maildir: account.maildir }));
+    }
+
+    #[test]
+    fn any_local_part_gets_an_answer_and_the_longest_account_wins() {
+        let example = Example::empty();
+        example.add_domain("pobox.example", DomainKind::Provider);
+        let accounts = ["a", "b", "a-a", "a-a-b", "b-a"];
+        accounts.iter().for_each(|account| example.add_account(account));
+        let model = |local: &str| {
+            let fits = |account: &&&str| {
+                local.strip_prefix(**account).is_some_and(|ext| ext.is_empty() || ext.starts_with(['-', '+']))
+            };
+            accounts.iter().filter(fits).max_by_key(|account| account.len()).map_or("no such mailbox", |a| *a)
+        };
+        proptest!(|(local in "[ab+-]{1,10}")| {
+            prop_assert_eq!(to(&example, &format!("{local}@pobox.example")), model(&local));
+        });
+        proptest!(|(local in "\\PC{1,64}", host in 0..3usize)| {
+            let host = ["pobox.example", "a.pobox.example", "elsewhere.example"][host];
+            if let Ok(local_part) = LocalPart::new(&local) {
+                let address = Address::new(local_part, Host::parse(host).unwrap());
+                prop_assert!(example.store.resolve(&address).is_ok());
+            }
+        });
+    }
+}
