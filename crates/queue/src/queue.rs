@@ -1,0 +1,492 @@
+//! The handle: what the rest of the house sees of the queue.
+
+use std::fmt;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use envelope::QueueId;
+
+use crate::blob::{BlobName, BlobWriter};
+use crate::committer::{Accepted, Committer};
+use crate::error::{LoadError, NotAccepted, OpenError, opening};
+use crate::files::Files;
+use crate::frame::HEADER;
+use crate::housekeeper::Housekeeper;
+use crate::inbox::{Arriving, Done, Item};
+use crate::index::{Entry, Hot, Recipients};
+use crate::lock;
+use crate::log::Log;
+use crate::message::{
+    Details, Due, Message, NewMessage, RecipientOutcome, RecipientState, Stats, StoredBody, Summary,
+};
+use crate::note::{Slot, Status};
+use crate::quarantine;
+use crate::reading::{self, Place};
+use crate::record::BodyPlace;
+use crate::recovery::{self, Recovery};
+use crate::segment::FrameError;
+use crate::settings::Settings;
+use crate::shared::{Counts, Shared};
+use crate::storage::{Folder, Storage};
+
+/// The queue. Clones are the same queue; when the last is dropped it is closed.
+///
+/// Callbacks run on the committer's thread, or on the caller's if the answer is known at once.
+/// They must be short, and must not wait for the queue.
+pub struct Queue<S: Storage = Files> {
+    handle: Arc<Handle<S>>,
+}
+
+struct Handle<S: Storage> {
+    shared: Arc<Shared<S>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl<S: Storage> Queue<S> {
+    /// Opens the queue in a spool, and says what was found there.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or the disk fails.
+    pub fn open(storage: S, settings: Settings) -> Result<(Queue<S>, Recovery), OpenError> {
+        settings.check()?;
+        let found = recovery::open(&storage, &settings)?;
+        let storage = Arc::new(storage);
+        let log = Log::new(Arc::clone(&storage), found.last_batch, found.abandoned);
+        let shared = Arc::new(Shared::new(storage, settings, found.index, found.books));
+        let committer = Committer::new(Arc::clone(&shared), log);
+        let housekeeper = Housekeeper::new(Arc::clone(&shared), found.spares, found.next);
+        // Made first, so that what has started is ended if the second thread cannot start.
+        let handle = Handle { shared, threads: Mutex::default() };
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name(name.into()).spawn(run).map_err(opening("starting a thread"))
+        };
+        lock(&handle.threads).push(spawn("queue-commit", Box::new(move || committer.run()))?);
+        lock(&handle.threads).push(spawn("queue-keep", Box::new(move || housekeeper.run()))?);
+        Ok((Queue { handle: Arc::new(handle) }, found.recovery))
+    }
+
+    /// Takes a message in. `done` hears [`Accepted`] once the message is durable and
+    /// [`Queue::due`] sees it.
+    ///
+    /// A message that the queue holds, or has retired of late, is accepted again and kept once.
+    pub fn accept(
+        &self,
+        message: NewMessage,
+        done: impl FnOnce(Result<Accepted, NotAccepted>) + Send + 'static,
+    ) {
+        let message = match Arriving::new(message, &self.shared().settings) {
+            Ok(message) => message,
+            Err(why) => return done(Err(why)),
+        };
+        let item = Item::Accept { message, done: Box::new(done) };
+        if let Err(Item::Accept { done, .. }) = self.shared().inbox.push(item) {
+            done(Err(NotAccepted::Closed));
+        }
+    }
+
+    /// Whether the queue holds a message of this name, or has retired it of late: then it was
+    /// accepted, whoever heard of it.
+    pub fn knows(&self, id: QueueId) -> bool {
+        lock(&self.shared().index).knows(id)
+    }
+
+    /// Begins the body of a message that is too large for the log
+    /// ([`INLINE_MAX`](crate::INLINE_MAX)).
+    ///
+    /// # Errors
+    /// If the disk is full, nearly full, or fails.
+    pub fn blob(&self, id: QueueId) -> Result<BlobWriter<S>, NotAccepted> {
+        if self.shared().low_space.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(NotAccepted::StorageFull);
+        }
+        BlobWriter::create(&self.shared().storage, id)
+    }
+
+    /// Hands out at most `max` messages that are due at `now` (seconds since 1970), the longest
+    /// due first. Their recipients are in flight until they are recorded or released.
+    pub fn due(&self, now: u64, max: usize) -> Vec<Due> {
+        lock(&self.shared().index).due(now, max)
+    }
+
+    /// When [`Queue::due`] has something again, in seconds since 1970; it may have less by then.
+    pub fn next_due(&self) -> Option<u64> {
+        lock(&self.shared().index).next_due()
+    }
+
+    /// Sets what is called when messages became due: new ones, or released ones. It must be short.
+    pub fn set_waker(&self, waker: Box<dyn Fn() + Send + Sync>) {
+        self.shared().set_waker(Arc::from(waker));
+    }
+
+    /// The message, to be delivered. A message that came lately is in memory, else it is read from
+    /// the disk.
+    ///
+    /// # Errors
+    /// If the queue does not hold it, or it cannot be read.
+    pub fn load(&self, id: QueueId) -> Result<Message<S::File>, LoadError> {
+        self.reading(id, |shared, found| {
+            if let Some(hot) = found.hot.take() {
+                let body = match found.blob {
+                    Some(copy) => blob_body(shared, id, copy, found.size)?,
+                    None => StoredBody::Memory(hot.body),
+                };
+                let mut recipients = found.states(Vec::new());
+                if found.place.outcome.is_some() {
+                    let head = reading::head(shared, found.place)?;
+                    recipients = found.states(reading::states(shared, found.place, &head)?);
+                }
+                return Ok(Message { id, envelope: hot.envelope, arrival: hot.arrival, body, recipients });
+            }
+            let (head, inline) = reading::whole(shared, found.place)?;
+            let recipients = found.states(reading::states(shared, found.place, &head)?);
+            let body = match head.body {
+                BodyPlace::Inline { .. } => StoredBody::Memory(vec![inline]),
+                BodyPlace::Blob { length, copy } => blob_body(shared, id, copy, length)?,
+            };
+            Ok(Message { id, envelope: Arc::new(head.envelope), arrival: head.arrival, body, recipients })
+        })
+    }
+
+    /// Records what came of attempts, by recipient number, and takes in the messages that follow
+    /// from them (bounces): both or neither. When no recipient is left the message is retired.
+    ///
+    /// Without new messages this is known at once and written within a few milliseconds; `done`
+    /// hears of it when it is written, so that it survives this process. A power cut within the
+    /// next second may undo it, and the recipients are then due again. Should the disk fail, it is
+    /// written as soon as it works again.
+    ///
+    /// With new messages, `done` hears of it when everything is durable. After an error nothing is
+    /// changed, and the recipients are still in flight: record again, or release them. A full disk
+    /// that refuses mail still takes these, as long as it can.
+    pub fn record(
+        &self,
+        id: QueueId,
+        outcomes: Vec<(u32, RecipientOutcome)>,
+        and_new: Vec<NewMessage>,
+        done: impl FnOnce(Result<(), NotAccepted>) + Send + 'static,
+    ) {
+        let shared = self.shared();
+        let tally = Tally::of(&outcomes);
+        let done: Done = Box::new(done);
+        let new = and_new.into_iter().map(|message| Arriving::new(message, &shared.settings));
+        let new: Vec<Arriving> = match new.collect() {
+            Ok(new) => new,
+            Err(why) => return done(Err(why)),
+        };
+        if new.is_empty() {
+            tally.count(&shared.counts);
+            self.record_lazily(id, outcomes, done);
+            return;
+        }
+        let payloads: u64 = new.iter().map(|message| message.note.frame_size()).sum();
+        if payloads > (shared.settings.payload_max() + HEADER) as u64 {
+            return done(Err(NotAccepted::TooLarge));
+        }
+        let counting = Arc::clone(shared);
+        let done: Done = Box::new(move |result| {
+            if result.is_ok() {
+                tally.count(&counting.counts);
+            }
+            done(result);
+        });
+        if let Err(Item::Record { done, .. }) = shared.inbox.push(Item::Record { id, outcomes, new, done }) {
+            done(Err(NotAccepted::Closed));
+        }
+    }
+
+    fn record_lazily(&self, id: QueueId, outcomes: Vec<(u32, RecipientOutcome)>, done: Done) {
+        // Memory and the log must hear of outcomes in the same order, so the index is held until
+        // the item is in.
+        let mut index = lock(&self.shared().index);
+        let attempts =
+            |number: u32| index.get(id)?.recipients.slots().get(number as usize).map(|slot| slot.attempts);
+        let changes: Vec<(u32, RecipientState)> = outcomes
+            .into_iter()
+            .filter_map(|(number, outcome)| Some((number, outcome.into_state(attempts(number)?))))
+            .collect();
+        if changes.is_empty() {
+            drop(index);
+            return done(Ok(()));
+        }
+        let slots = changes.iter().map(|(number, state)| (*number, Slot::from(state)));
+        let item = match index.change(id, slots) {
+            Some(retiring) => Item::Retire { retiring, done: vec![done] },
+            None => Item::Outcome { id, changes, done: vec![done] },
+        };
+        let refused = self.shared().inbox.push(item).err();
+        drop(index);
+        if let Some(Item::Retire { done, .. } | Item::Outcome { done, .. }) = refused {
+            done.into_iter().for_each(|done| done(Err(NotAccepted::Closed)));
+        }
+    }
+
+    /// Lets recipients that are in flight be due again at the time they had.
+    pub fn release(&self, id: QueueId, recipients: &[u32]) {
+        lock(&self.shared().index).release(id, recipients);
+        self.shared().wake();
+    }
+
+    /// Lets everything in flight be due again: those who had it in hand are gone.
+    pub fn release_all(&self) {
+        lock(&self.shared().index).release_all();
+        self.shared().wake();
+    }
+
+    /// Drops a message from the queue, because an operator says so; `done` hears of it when that
+    /// is durable. A message that is not there is dropped already.
+    pub fn remove(&self, id: QueueId, done: impl FnOnce(Result<(), NotAccepted>) + Send + 'static) {
+        let mut index = lock(&self.shared().index);
+        let retiring = index.remove(id);
+        let retired =
+            retiring.map(|retiring| self.shared().inbox.push(Item::Retire { retiring, done: Vec::new() }));
+        drop(index);
+        let flush = Item::Flush { done: Box::new(done) };
+        let pushed = retired.map_or(Ok(()), |pushed| pushed.map_err(drop));
+        match self.shared().inbox.push(flush) {
+            Err(Item::Flush { done }) => done(Err(NotAccepted::Closed)),
+            _ => debug_assert!(pushed.is_ok(), "the inbox closes once"),
+        }
+    }
+
+    /// Messages in the order of their ids, from the first after `after`, at most `limit`. Reads a
+    /// little of each from the disk.
+    pub fn list(&self, after: Option<QueueId>, limit: usize) -> Vec<Summary> {
+        let found: Vec<(Place, Snapshot)> = {
+            let index = lock(&self.shared().index);
+            let some = index.iter(after).take(limit);
+            some.map(|entry| (Place::from(entry), Snapshot::of(entry, &index.hot))).collect()
+        };
+        let summarise = |(place, snapshot): (Place, Snapshot)| {
+            let reverse_path = match &snapshot.hot {
+                Some(hot) => Some(hot.envelope.reverse_path().clone()),
+                None => {
+                    reading::head(self.shared(), place).ok().map(|head| head.envelope.reverse_path().clone())
+                }
+            };
+            Summary { reverse_path, ..snapshot.summary() }
+        };
+        found.into_iter().map(summarise).collect()
+    }
+
+    /// All about one message.
+    ///
+    /// # Errors
+    /// If the queue does not hold it, or it cannot be read.
+    pub fn show(&self, id: QueueId) -> Result<Details, LoadError> {
+        self.reading(id, |shared, found| {
+            let head = reading::head(shared, found.place)?;
+            let recipients = found.states(reading::states(shared, found.place, &head)?);
+            let reverse_path = Some(head.envelope.reverse_path().clone());
+            let summary = Summary { reverse_path, ..found.summary() };
+            Ok(Details { summary, envelope: Arc::new(head.envelope), recipients })
+        })
+    }
+
+    /// Counts.
+    pub fn stats(&self) -> Stats {
+        let shared = self.shared();
+        let mut stats = {
+            let index = lock(&shared.index);
+            Stats {
+                messages: index.len() as u64,
+                in_flight: index.in_flight(),
+                bytes: index.bytes(),
+                oldest: index.iter(None).next().map(|entry| u64::from(entry.arrival)),
+                hot_bytes: index.hot.bytes() as u64,
+                ..Stats::default()
+            }
+        };
+        let books = lock(&shared.books);
+        (stats.segments, stats.live_bytes) = (books.segments(), books.live_bytes());
+        shared.counts.fill(&mut stats);
+        stats
+    }
+
+    /// Waits until everything recorded and accepted so far is durable. Not from a callback.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn flush(&self) -> Result<(), NotAccepted> {
+        let (told, wait) = mpsc::channel();
+        let done = Box::new(move |result| {
+            let _ = told.send(result);
+        });
+        if self.shared().inbox.push(Item::Flush { done }).is_err() {
+            return Err(NotAccepted::Closed);
+        }
+        wait.recv().unwrap_or(Err(NotAccepted::Closed))
+    }
+
+    /// Takes nothing in any more, writes what is in, and closes the log so that the next start
+    /// reads little. Waits for that. Not from a callback.
+    pub fn close(&self) {
+        self.handle.close();
+    }
+
+    fn shared(&self) -> &Arc<Shared<S>> {
+        &self.handle.shared
+    }
+
+    /// Reads something of a message, again if it moved in the meantime.
+    fn reading<T>(
+        &self,
+        id: QueueId,
+        mut read: impl FnMut(&Shared<S>, &mut Snapshot) -> Result<T, FrameError>,
+    ) -> Result<T, LoadError> {
+        let snapshot = || {
+            let index = lock(&self.shared().index);
+            index.get(id).map(|entry| Snapshot::of(entry, &index.hot)).ok_or(LoadError::NotFound(id))
+        };
+        let mut found = snapshot()?;
+        loop {
+            let place = found.place;
+            let error = match read(self.shared(), &mut found) {
+                Ok(read) => return Ok(read),
+                Err(error) => error,
+            };
+            found = snapshot()?;
+            if found.place == place {
+                return Err(self.unreadable(&found, error));
+            }
+        }
+    }
+
+    fn unreadable(&self, found: &Snapshot, error: FrameError) -> LoadError {
+        let id = found.place.id;
+        let source = match error {
+            FrameError::Io(source) => source,
+            FrameError::Damaged => {
+                let location = found.place.message;
+                let end = location.offset.saturating_add(HEADER as u32 + found.place.length);
+                let segment = lock(&self.shared().books).get(location.segment);
+                if let Some(segment) = segment
+                    && let Ok(copy) =
+                        quarantine::keep(&*self.shared().storage, &segment, location.offset, end)
+                {
+                    tracing::error!(queue_id = %id, copy, "a message in the queue is damaged");
+                }
+                return LoadError::Damaged(id);
+            }
+        };
+        LoadError::Io { id, source }
+    }
+}
+
+impl<S: Storage> Clone for Queue<S> {
+    fn clone(&self) -> Queue<S> {
+        Queue { handle: Arc::clone(&self.handle) }
+    }
+}
+
+impl<S: Storage> fmt::Debug for Queue<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("stats", &self.stats()).finish()
+    }
+}
+
+impl<S: Storage> Handle<S> {
+    fn close(&self) {
+        self.shared.inbox.close();
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        // The last handle may be dropped in a callback, and a thread cannot wait for itself.
+        if threads.iter().any(|thread| thread.thread().id() == thread::current().id()) {
+            return;
+        }
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<S: Storage> Drop for Handle<S> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// What the index knows of a message, to read the rest by.
+struct Snapshot {
+    place: Place,
+    size: u64,
+    blob: Option<u32>,
+    arrival: u32,
+    recipients: Recipients,
+    hot: Option<crate::index::HotMessage>,
+}
+
+impl Snapshot {
+    fn of(entry: &Entry, hot: &Hot) -> Snapshot {
+        Snapshot {
+            place: Place::from(entry),
+            size: entry.size,
+            blob: entry.blob,
+            arrival: entry.arrival,
+            recipients: entry.recipients.clone(),
+            hot: hot.get(entry.id).cloned(),
+        }
+    }
+
+    /// Where the recipients stand: memory knows that best, and the log has their replies.
+    fn states(&self, on_disk: Vec<RecipientState>) -> Vec<RecipientState> {
+        let replies =
+            on_disk.into_iter().map(|state| state.last_reply).chain(std::iter::repeat(Box::default()));
+        self.recipients.iter().zip(replies).map(|(slot, reply)| slot.with_reply(reply)).collect()
+    }
+
+    /// The line of the list, but for the reverse-path.
+    fn summary(&self) -> Summary {
+        let done = self.recipients.iter().filter(|slot| slot.is_done()).count();
+        let waiting = self.recipients.iter().filter(|slot| slot.status == Status::Waiting);
+        Summary {
+            id: self.place.id,
+            arrival: u64::from(self.arrival),
+            size: self.size,
+            reverse_path: None,
+            waiting: (self.recipients.slots().len() - done) as u32,
+            done: done as u32,
+            next_attempt: waiting.map(|slot| u64::from(slot.next_attempt)).min(),
+        }
+    }
+}
+
+/// How many recipients came out how.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    delivered: u64,
+    failed: u64,
+    deferred: u64,
+}
+
+impl Tally {
+    fn of(outcomes: &[(u32, RecipientOutcome)]) -> Tally {
+        let mut tally = Tally::default();
+        for (_, outcome) in outcomes {
+            match outcome {
+                RecipientOutcome::Delivered { .. } => tally.delivered += 1,
+                RecipientOutcome::Failed { .. } => tally.failed += 1,
+                RecipientOutcome::Deferred { .. } => tally.deferred += 1,
+            }
+        }
+        tally
+    }
+
+    fn count(self, counts: &Counts) {
+        Counts::add(&counts.delivered, self.delivered);
+        Counts::add(&counts.failed, self.failed);
+        Counts::add(&counts.deferred, self.deferred);
+    }
+}
+
+fn blob_body<S: Storage>(
+    shared: &Shared<S>,
+    id: QueueId,
+    copy: u32,
+    length: u64,
+) -> Result<StoredBody<S::File>, FrameError> {
+    let file = shared.storage.open(Folder::Blobs, &BlobName { id, copy }.to_string())?;
+    if shared.storage.length(&file)? != length {
+        return Err(FrameError::Damaged);
+    }
+    Ok(StoredBody::File { file, length })
+}
