@@ -111,8 +111,8 @@ fn write(job: &Job, maildir: &Maildir, host: &str) -> Result<Written, Outcome> {
         });
     }
     let unique = unique_name(job.arrived, &job.id.to_string(), job.recipient_number, host);
-    if job.repeat && maildir.is_in_cur(&unique).map_err(|error| deferred(&error))? {
-        // Delivered before, and seen by its reader since.
+    if job.repeat && maildir.has(&unique).map_err(|error| deferred(&error))? {
+        // Delivered before, by somebody who died before he could say so.
         return Err(Outcome::Delivered { size: job.content.length() });
     }
     let mut draft = maildir.draft(&unique).map_err(|error| deferred(&error))?;

@@ -41,8 +41,7 @@ impl Maildir {
         &self.path
     }
 
-    /// Begins a message with this unique name; a draft left behind by an earlier attempt with the
-    /// same name is written over.
+    /// Begins a message with this unique name.
     ///
     /// # Errors
     /// If the mailbox is missing, closed to us, or the disk full.
@@ -63,18 +62,26 @@ impl Maildir {
         File::open(&path).and_then(|directory| directory.sync_all()).map_err(|error| self.error(error))
     }
 
-    /// Whether a reader has already moved the message of this unique name to `cur/`. Reads the
-    /// whole directory, so it is for repeated deliveries only.
+    /// Whether the message of this unique name lies here already, in `new/` or moved on to `cur/` by
+    /// a reader; if so, that is made durable. Reads whole directories, so it is for repeated
+    /// deliveries only.
     ///
     /// # Errors
-    /// If the mailbox cannot be read.
-    pub fn is_in_cur(&self, unique: &str) -> Result<bool, MailboxError> {
-        Ok(self.find_in("cur", unique)?.is_some())
+    /// If the mailbox cannot be read, or not be synced.
+    pub fn has(&self, unique: &str) -> Result<bool, MailboxError> {
+        // Files go from `new` to `cur` and never back: in this order none is missed.
+        for folder in ["new", "cur"] {
+            if self.find_in(folder, unique)?.is_some() {
+                self.sync(folder)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The path of the message of this unique name, wherever it is now.
     pub(crate) fn find(&self, unique: &str) -> Result<Option<PathBuf>, MailboxError> {
-        for folder in ["cur", "new"] {
+        for folder in ["new", "cur"] {
             if let Some(path) = self.find_in(folder, unique)? {
                 return Ok(Some(path));
             }

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use memchr::memchr_iter;
 
@@ -43,11 +44,14 @@ impl Drop for Place {
 
 impl Draft {
     pub(crate) fn begin(maildir: &Maildir, unique: &str) -> Result<Draft, MailboxError> {
-        let path = maildir.path().join("tmp").join(unique);
+        // A name for each attempt: an earlier one of the same message may still be writing.
+        static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
+        let attempt = ATTEMPTS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{unique},P={}.{attempt}", std::process::id());
+        let path = maildir.path().join("tmp").join(name);
         let file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o660)
             .open(&path)
             .map_err(|error| maildir.error(error))?;
