@@ -1,0 +1,76 @@
+//! `hikyaku domain`: what is served here.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use envelope::{AccountName, DomainKind, HostedDomain};
+use link::services::directory::{Response, Rule};
+
+use super::desk::Desk;
+use super::output;
+use crate::config::Config;
+
+#[derive(Subcommand)]
+pub enum Domain {
+    /// Serve one more domain.
+    Add {
+        /// Its name.
+        name: envelope::Domain,
+        /// The account that owns it and gets all its mail. Without one it is a provider's domain:
+        /// accounts live directly under it.
+        #[arg(long, value_name = "ACCOUNT")]
+        owner: Option<AccountName>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// All domains.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// No longer serve a domain.
+    Remove {
+        /// Its name.
+        name: envelope::Domain,
+    },
+}
+
+/// Does it.
+pub fn run(config: &Config, command: Domain) -> anyhow::Result<ExitCode> {
+    let mut desk = Desk::open(config)?;
+    match command {
+        Domain::Add { name, owner, json } => {
+            let kind = owner.map_or(DomainKind::Provider, |owner| DomainKind::Virtual { owner });
+            let domain = HostedDomain { name, kind };
+            desk.rule(Rule::AddDomain(domain.clone()))?;
+            if json {
+                output::json(&domain)?;
+            } else {
+                println!("{} is served here now", domain.name);
+            }
+        }
+        Domain::List { json } => {
+            if let Response::Domains(domains) = desk.rule(Rule::Domains)? {
+                if json {
+                    output::json(&domains)?;
+                } else {
+                    for domain in domains {
+                        match domain.kind {
+                            DomainKind::Provider => println!("{:<40} provider", domain.name.as_str()),
+                            DomainKind::Virtual { owner } => {
+                                println!("{:<40} virtual, of {owner}", domain.name.as_str());
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Domain::Remove { name } => {
+            desk.rule(Rule::RemoveDomain(name.clone()))?;
+            println!("{name} is no longer served here");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,79 @@
+//! The command line: what each subcommand is called, and which file does it.
+
+mod account;
+mod check;
+mod desk;
+mod domain;
+mod init;
+mod output;
+mod password;
+mod queue;
+mod self_check;
+mod serve;
+mod try_out;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::control::Role;
+use crate::roles;
+
+/// The mail system of a hosting provider: SMTP in, a queue that loses nothing, Maildirs, POP3 out.
+#[derive(Parser)]
+#[command(name = "hikyaku", version, about, max_term_width = 100)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, global = true, env = "HIKYAKU_CONFIG", default_value = config::DEFAULT_PATH, value_name = "FILE")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything on high ports of this machine, with sample accounts, and say how to use it.
+    Try(try_out::Try),
+    /// Write the configuration, make system users and directories, and the first operator account.
+    Init(init::Init),
+    /// Run the server.
+    Serve,
+    /// Look at the configuration, ports, certificate and permissions: what is wrong and how to mend it.
+    Check(check::Check),
+    /// Domains that are served here.
+    #[command(subcommand)]
+    Domain(domain::Domain),
+    /// Customers, each with a mailbox.
+    #[command(subcommand)]
+    Account(account::Account),
+    /// Mail that waits.
+    #[command(subcommand)]
+    Queue(queue::Queue),
+    /// One role of a running server; `serve` starts these.
+    #[command(hide = true)]
+    Role {
+        /// Which.
+        #[arg(value_enum)]
+        role: Role,
+    },
+}
+
+/// Does what the arguments say.
+///
+/// # Errors
+/// With a sentence for the person at the terminal.
+pub fn run() -> anyhow::Result<ExitCode> {
+    let Arguments { config, command } = Arguments::parse();
+    match command {
+        Command::Role { role } => roles::run(role).map(|()| ExitCode::SUCCESS),
+        Command::Try(arguments) => try_out::run(&arguments),
+        Command::Init(arguments) => init::run(&config, &arguments),
+        Command::Serve => serve::run(config),
+        Command::Check(arguments) => check::run(&config, &arguments),
+        Command::Domain(command) => domain::run(&Config::read(&config)?, command),
+        Command::Account(command) => account::run(&Config::read(&config)?, command),
+        Command::Queue(command) => queue::run(&Config::read(&config)?, command),
+    }
+}

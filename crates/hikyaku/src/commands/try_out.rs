@@ -1,0 +1,187 @@
+//! `hikyaku try`: the whole system on loopback, with sample accounts.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use envelope::{Domain, DomainKind, HostedDomain, Language};
+use link::services::directory::{NewAccount, Response, Rule, Secret};
+use tokio::sync::oneshot;
+
+use super::desk::Desk;
+use super::self_check;
+use crate::config::Config;
+use crate::{logging, supervisor};
+
+#[derive(Args)]
+pub struct Try {
+    /// Where everything is kept; what is there from last time is used again.
+    #[arg(long, default_value = "./hikyaku-try")]
+    dir: PathBuf,
+    /// Ports are this number plus the standard port: SMTP at 2025, POP3 at 2110 and so on.
+    /// A configuration that is there already keeps its ports unless this is given. [default: 2000]
+    #[arg(long, value_name = "N")]
+    port_base: Option<u16>,
+    /// End after the self-check, with exit code 0 or 1.
+    #[arg(long)]
+    once: bool,
+}
+
+const DOMAIN: &str = "pobox.example";
+/// Accounts and their passwords.
+const ACCOUNTS: [(&str, &str); 2] = [("abc", "abc-try"), ("xyz", "xyz-try")];
+const VIRTUAL: (&str, &str) = ("shop.example", "xyz");
+
+/// Does it.
+pub fn run(arguments: &Try) -> anyhow::Result<ExitCode> {
+    std::fs::create_dir_all(&arguments.dir)
+        .with_context(|| format!("cannot make the directory {}", arguments.dir.display()))?;
+    let dir = arguments.dir.canonicalize()?;
+    let path = dir.join("hikyaku.toml");
+    let config = configuration(&dir, &path, arguments.port_base)?;
+    sample(&config)?;
+    logging::start(&config.log);
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (ready, is_ready) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(supervisor::run(path.clone(), config.clone(), ready, stopped));
+        if is_ready.await.is_err() {
+            server.await??;
+            bail!("the server stopped before it was ready");
+        }
+        let outcome = first_message(&config).await;
+        match &outcome {
+            Ok(()) => explain(&dir, &path, &config),
+            Err(problem) => println!("the self-check FAILED: {problem:#}"),
+        }
+        if arguments.once || outcome.is_err() {
+            // Whoever took the other end has stopped by itself.
+            let _ = stop.send(());
+            server.await??;
+            return Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        println!("ready");
+        server.await??;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The configuration in DIR: written at the first time, or anew where other ports are asked for.
+fn configuration(dir: &Path, path: &Path, port_base: Option<u16>) -> anyhow::Result<Config> {
+    if path.exists() {
+        let config = Config::read(path)?;
+        let asked_for = port_base.map(|base| port(base, 25)).transpose()?;
+        if asked_for.is_none() || config.listen.smtp.first().map(SocketAddr::port) == asked_for {
+            return Ok(config);
+        }
+    }
+    let base = port_base.unwrap_or(2000);
+    let listen = |standard: u16| -> anyhow::Result<String> {
+        Ok(format!("[\"{}\"]", SocketAddr::from((Ipv4Addr::LOCALHOST, port(base, standard)?))))
+    };
+    let data = dir.to_str().context("the directory's name is not UTF-8")?;
+    let text = format!(
+        "# Made by `hikyaku try`: everything on loopback, nothing for the world.\n\
+         hostname = \"mail.{DOMAIN}\"\n\
+         domain = \"{DOMAIN}\"\n\
+         data = {}\n\
+         \n\
+         [listen]\n\
+         smtp = {}\n\
+         submission = {}\n\
+         submissions = {}\n\
+         pop3 = {}\n\
+         pop3s = {}\n\
+         \n\
+         [users]\n\
+         shared = true\n",
+        toml::Value::String(data.to_string()),
+        listen(25)?,
+        listen(587)?,
+        listen(465)?,
+        listen(110)?,
+        listen(995)?,
+    );
+    std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+    Config::read(path)
+}
+
+fn port(base: u16, standard: u16) -> anyhow::Result<u16> {
+    base.checked_add(standard)
+        .with_context(|| format!("--port-base {base} leaves no room for port {standard}"))
+}
+
+/// Makes the sample accounts and the sample domain, where they are not there from last time.
+fn sample(config: &Config) -> anyhow::Result<()> {
+    let mut desk = Desk::open(config)?;
+    for (number, (name, password)) in ACCOUNTS.into_iter().enumerate() {
+        let name: envelope::AccountName = name.parse()?;
+        if desk.rule(Rule::Account(name.clone())).is_ok() {
+            continue;
+        }
+        let language = if number == 0 { Language::Ja } else { Language::En };
+        let password = Some(Secret(password.into()));
+        desk.rule(Rule::AddAccount(NewAccount { name, password, language, operator: number == 0 }))?;
+    }
+    let name = Domain::parse(VIRTUAL.0)?;
+    let Response::Domains(domains) = desk.rule(Rule::Domains)? else { return Ok(()) };
+    if !domains.iter().any(|domain| domain.name == name) {
+        let kind = DomainKind::Virtual { owner: VIRTUAL.1.parse()? };
+        desk.rule(Rule::AddDomain(HostedDomain { name, kind }))?;
+    }
+    Ok(())
+}
+
+async fn first_message(config: &Config) -> anyhow::Result<()> {
+    let first = |addresses: &[SocketAddr], service: &str| {
+        addresses.first().copied().with_context(|| format!("[listen] {service} is empty"))
+    };
+    let smtp = first(&config.listen.smtp, "smtp")?;
+    let pop3 = first(&config.listen.pop3, "pop3")?;
+    let recipient = format!("{}@{DOMAIN}", ACCOUNTS[0].0);
+    let times =
+        tokio::task::spawn_blocking(move || self_check::run(smtp, pop3, &recipient, ACCOUNTS[0])).await??;
+    println!(
+        "A first message went through the whole house:\n\
+         \x20 by SMTP into the queue, on disk, in {:.1} ms\n\
+         \x20 into the Maildir, and back by POP3, {:.1} ms later\n",
+        times.accepted.as_secs_f64() * 1e3,
+        times.fetched.as_secs_f64() * 1e3,
+    );
+    Ok(())
+}
+
+fn explain(dir: &Path, path: &Path, config: &Config) {
+    let at = |addresses: &[SocketAddr]| addresses.first().map_or("-".into(), ToString::to_string);
+    let listen = &config.listen;
+    let (smtp, pop3, pop3s) = (at(&listen.smtp), at(&listen.pop3), at(&listen.pop3s));
+    let port = |address: &str| address.rsplit_once(':').map_or("-", |(_, port)| port).to_string();
+    println!(
+        "\
+accounts     abc (password abc-try), xyz (password xyz-try)
+addresses    abc@{DOMAIN}, anything@abc.{DOMAIN}; anything@shop.example is xyz's
+SMTP         {smtp}     submission {}, with TLS {}
+POP3         {pop3}     with TLS {pop3s}
+data         {}
+
+Try, in another terminal:
+  export HIKYAKU_CONFIG={}
+  printf 'Subject: hello\\n\\nhello\\n' | curl -sS smtp://{smtp} --mail-from me@there.example \\
+      --mail-rcpt hello@abc.{DOMAIN} --upload-file -
+  curl -sS pop3://{pop3}/1 -u abc:abc-try
+  curl -sS --insecure pop3s://{pop3s}/ -u abc:abc-try
+  swaks --server 127.0.0.1 --port {} --to abc@{DOMAIN} --tls
+  hikyaku account show abc --json
+  hikyaku queue stats
+",
+        at(&listen.submission),
+        at(&listen.submissions),
+        dir.display(),
+        path.display(),
+        port(&smtp),
+    );
+}

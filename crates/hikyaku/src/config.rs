@@ -1,0 +1,351 @@
+//! `hikyaku.toml`: two lines are a working server, everything else has a default.
+//!
+//! ```toml
+//! hostname = "mail.pobox.example"
+//! domain = "pobox.example"
+//! ```
+//! What belongs to customers (accounts, addresses, passwords) is not here but in the directory.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use envelope::Domain;
+use serde::{Deserialize, Serialize};
+
+/// Where the configuration is looked for if neither `--config` nor `$HIKYAKU_CONFIG` says.
+pub const DEFAULT_PATH: &str = "/etc/hikyaku/hikyaku.toml";
+
+/// All of `hikyaku.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This host's full name, as it greets and signs Received fields.
+    pub hostname: Domain,
+    /// The provider's domain: accounts live directly under it.
+    pub domain: Domain,
+    /// Where the queue, the directory, mailboxes and keys lie.
+    #[serde(default = "default_data")]
+    pub data: PathBuf,
+    /// Addresses to listen at.
+    #[serde(default)]
+    pub listen: Listen,
+    /// Limits; each has a reply that explains.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The certificate; without one, one is made at the first start.
+    #[serde(default)]
+    pub tls: Tls,
+    /// The queue.
+    #[serde(default)]
+    pub queue: Queue,
+    /// The log.
+    #[serde(default)]
+    pub log: Log,
+    /// System users of the roles.
+    #[serde(default)]
+    pub users: Users,
+}
+
+fn default_data() -> PathBuf {
+    PathBuf::from("/var/lib/hikyaku")
+}
+
+/// Addresses to listen at; an empty list switches a service off.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// SMTP from other servers.
+    pub smtp: Vec<SocketAddr>,
+    /// Submission by customers, TLS by STARTTLS.
+    pub submission: Vec<SocketAddr>,
+    /// Submission by customers, TLS from the first octet (RFC 8314).
+    pub submissions: Vec<SocketAddr>,
+    /// POP3, TLS by STLS.
+    pub pop3: Vec<SocketAddr>,
+    /// POP3, TLS from the first octet.
+    pub pop3s: Vec<SocketAddr>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        // The IPv6 socket takes IPv4 too, unless the kernel is told otherwise.
+        let any = |port| vec![SocketAddr::from(([0u16; 8], port))];
+        Listen { smtp: any(25), submission: any(587), submissions: any(465), pop3: any(110), pop3s: any(995) }
+    }
+}
+
+/// Limits. Sizes are in octets, times in seconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The largest message; announced by SIZE.
+    pub message_size_max: u64,
+    /// Recipients of one message.
+    pub recipients_max: usize,
+    /// Refused commands in one session before it is ended.
+    pub errors_max: usize,
+    /// How long a session may be silent.
+    pub idle: u64,
+    /// How long the transfer of one message may take in all.
+    pub message_time_max: u64,
+    /// Connections of one service in all.
+    pub connections_max: usize,
+    /// Connections of one service from one address; loopback and trusted networks are exempt.
+    pub connections_per_address_max: usize,
+    /// Networks that are exempt from `connections_per_address_max`, such as "192.0.2.0/24".
+    pub trusted_networks: Vec<Network>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            message_size_max: 50 << 20,
+            recipients_max: 1000,
+            errors_max: 20,
+            idle: 300,
+            message_time_max: 1800,
+            connections_max: 1000,
+            connections_per_address_max: 50,
+            trusted_networks: Vec::new(),
+        }
+    }
+}
+
+/// The certificate and its key, PEM files.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// The chain, the server's own certificate first.
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
+    /// Whether POP3 passwords may cross a network in clear text (they always may on loopback).
+    pub allow_plaintext_login: bool,
+}
+
+/// The queue.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Queue {
+    /// How long a message is tried, in seconds (as qmail's queuelifetime).
+    pub lifetime: u64,
+    /// How long a bounce is tried, in seconds.
+    pub bounce_lifetime: u64,
+    /// Octets of free space below which no new mail is taken.
+    pub reserve: u64,
+    /// Octets of one segment of the log.
+    pub segment_size: u32,
+    /// Deliveries to mailboxes at the same time.
+    pub local_concurrency: usize,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Queue {
+            lifetime: 604_800,
+            bounce_lifetime: 86_400,
+            reserve: 64 << 20,
+            segment_size: 64 << 20,
+            local_concurrency: 32,
+        }
+    }
+}
+
+/// The log.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Its form.
+    pub format: LogFormat,
+    /// What is logged, such as "info" or "info,smtp=debug".
+    pub level: Option<String>,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// System users of the roles.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Users {
+    /// Run every role as the user who starts the server, even root: for trying things out.
+    pub shared: bool,
+}
+
+/// An IP network, such as `192.0.2.0/24`; without a length, one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Network {
+    address: IpAddr,
+    length: u8,
+}
+
+impl Network {
+    /// Whether the network holds this address. An IPv4 address in IPv6 form counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let shared = match (self.address, address.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(one)) => (net.to_bits() ^ one.to_bits()).leading_zeros(),
+            (IpAddr::V6(net), IpAddr::V6(one)) => (net.to_bits() ^ one.to_bits()).leading_zeros(),
+            _ => return false,
+        };
+        shared >= u32::from(self.length)
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+    fn try_from(text: String) -> Result<Network, String> {
+        let wrong = || format!("{text:?} is not a network; write it like \"192.0.2.0/24\"");
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text.as_str(), None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let whole = if address.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            Some(length) => length.parse().ok().filter(|bits| *bits <= whole).ok_or_else(wrong)?,
+            None => whole,
+        };
+        Ok(Network { address, length })
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> String {
+        format!("{}/{}", network.address, network.length)
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// Says the file, the line, and what was expected.
+    pub fn read(path: &Path) -> anyhow::Result<Config> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!(
+                "cannot read {}; `hikyaku init` writes one, `--config FILE` names another",
+                path.display()
+            )
+        })?;
+        Config::parse(&text).with_context(|| format!("in {}", path.display()))
+    }
+
+    /// Parses and checks a configuration.
+    ///
+    /// # Errors
+    /// Says the line, and what was expected.
+    pub fn parse(text: &str) -> anyhow::Result<Config> {
+        let config: Config = toml::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if !self.data.is_absolute() {
+            bail!("data = {:?}: must be an absolute path", self.data);
+        }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            bail!("[tls]: give both certificate and key, or neither");
+        }
+        let limits = &self.limits;
+        for (name, value) in [
+            ("message_size_max", limits.message_size_max),
+            ("recipients_max", limits.recipients_max as u64),
+            ("errors_max", limits.errors_max as u64),
+            ("idle", limits.idle),
+            ("message_time_max", limits.message_time_max),
+            ("connections_max", limits.connections_max as u64),
+            ("connections_per_address_max", limits.connections_per_address_max as u64),
+        ] {
+            if value == 0 {
+                bail!("[limits]: {name} = 0 would let nothing through; leave the line out for the default");
+            }
+        }
+        if limits.recipients_max > 10_000 {
+            bail!("[limits]: recipients_max is at most 10000");
+        }
+        let size = self.queue.segment_size;
+        if !(8 << 20..=1 << 30).contains(&size) || !size.is_multiple_of(4096) {
+            bail!("[queue]: segment_size is from 8 MiB to 1 GiB, in octets, a multiple of 4096");
+        }
+        if self.queue.local_concurrency == 0 || self.queue.local_concurrency > 1000 {
+            bail!("[queue]: local_concurrency is from 1 to 1000");
+        }
+        Ok(())
+    }
+
+    /// The queue's directory.
+    pub fn spool_dir(&self) -> PathBuf {
+        self.data.join("queue")
+    }
+
+    /// The directory's database file.
+    pub fn database(&self) -> PathBuf {
+        self.data.join("directory").join("directory.sqlite")
+    }
+
+    /// The root of all mailboxes.
+    pub fn mail_dir(&self) -> PathBuf {
+        self.data.join("mail")
+    }
+
+    /// Keys that were made here.
+    pub fn keys_dir(&self) -> PathBuf {
+        self.data.join("keys")
+    }
+
+    /// Sockets for the command line.
+    pub fn run_dir(&self) -> PathBuf {
+        self.data.join("run")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO_LINES: &str = "hostname = \"mail.pobox.example\"\ndomain = \"pobox.example\"\n";
+
+    #[test]
+    fn two_lines_are_a_whole_configuration() {
+        let config = Config::parse(TWO_LINES).unwrap();
+        assert_eq!(config.hostname.as_str(), "mail.pobox.example");
+        assert_eq!(config.limits.message_size_max, 52_428_800);
+        assert_eq!(config.listen.smtp[0].port(), 25);
+    }
+
+    #[test]
+    fn a_wrong_line_is_named() {
+        for (line, word) in [
+            ("colour = 1", "colour"),
+            ("[limits]\nrecipients_max = 0", "recipients_max"),
+            ("[tls]\ncertificate = \"/x\"", "certificate and key"),
+            ("data = \"here\"", "absolute"),
+            ("[limits]\ntrusted_networks = [\"10.0.0.0/40\"]", "10.0.0.0/40"),
+        ] {
+            let error = format!("{:#}", Config::parse(&format!("{TWO_LINES}{line}\n")).unwrap_err());
+            assert!(error.contains(word), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn networks_hold_their_addresses() {
+        let network = Network::try_from("192.0.2.0/24".to_string()).unwrap();
+        assert!(network.contains("192.0.2.200".parse().unwrap()));
+        assert!(network.contains("::ffff:192.0.2.1".parse().unwrap()));
+        assert!(!network.contains("192.0.3.1".parse().unwrap()));
+        assert!(
+            Network::try_from("2001:db8::/32".to_string()).unwrap().contains("2001:db8::1".parse().unwrap())
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! Walls round a role, put up by itself before it hears anybody: no capability, no new privilege,
+//! no core file, no file outside its directories (Landlock), no system call that its work does not
+//! need (seccomp). Only what is started afterwards is confined, so this comes before any thread.
+
+use anyhow::Context;
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope,
+};
+use nix::libc;
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
+use crate::control::{Paths, Role};
+use crate::privileges::Reach;
+
+/// What the kernel could not do; said once in the log.
+#[derive(Debug, Default)]
+pub struct Gaps(pub Vec<String>);
+
+/// Confines the process to the role's row of the table.
+///
+/// # Errors
+/// If something fails that every supported kernel can do.
+pub fn confine(role: Role, paths: &Paths) -> anyhow::Result<Gaps> {
+    let mut gaps = Gaps::default();
+    limit_resources()?;
+    drop_capabilities()?;
+    rustix::thread::set_no_new_privs(true).context("cannot give up new privileges")?;
+    landlock(role, paths, &mut gaps)?;
+    seccomp(role)?;
+    Ok(gaps)
+}
+
+fn limit_resources() -> anyhow::Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    // As many descriptors as the system gives: connections have limits of their own.
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files })?;
+    Ok(())
+}
+
+fn drop_capabilities() -> anyhow::Result<()> {
+    use caps::{CapSet, has_cap};
+    if has_cap(None, CapSet::Effective, caps::Capability::CAP_SETPCAP).unwrap_or(false) {
+        for capability in caps::all() {
+            // One that this kernel does not know cannot be dropped and need not be.
+            let _ = caps::drop(None, CapSet::Bounding, capability);
+        }
+    }
+    for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        caps::clear(None, set).with_context(|| format!("cannot drop capabilities ({set:?})"))?;
+    }
+    Ok(())
+}
+
+fn landlock(role: Role, paths: &Paths, gaps: &mut Gaps) -> anyhow::Result<()> {
+    // Where the kernel knows Landlock but not this right, it refuses every rename from one directory
+    // to another (before 5.19), and no mail could be delivered.
+    let renames = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::Refer)
+        .is_ok();
+    if !renames && matches!(role, Role::Local | Role::Maildrop) {
+        gaps.0.push(
+            "this kernel's Landlock cannot rename (5.19 can): mailboxes are guarded by their modes alone"
+                .into(),
+        );
+        return Ok(());
+    }
+    let abi = ABI::V6;
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(abi))?
+        // No role makes or binds a TCP socket: listening ones are handed down.
+        .handle_access(AccessNet::from_all(abi))?
+        .scope(Scope::from_all(abi))?
+        .create()?;
+    for directory in role.directories(paths) {
+        let below =
+            PathFd::new(&directory).with_context(|| format!("cannot open {}", directory.display()))?;
+        ruleset = ruleset.add_rule(PathBeneath::new(below, AccessFs::from_all(abi)))?;
+    }
+    let status = ruleset.restrict_self()?;
+    if status.ruleset == RulesetStatus::NotEnforced {
+        gaps.0
+            .push("this kernel has no Landlock (5.13 has it): files are guarded by their modes alone".into());
+    }
+    Ok(())
+}
+
+/// Refused to every role: what would start programs or reach other processes and the kernel.
+const NEVER: &[libc::c_long] = &[
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_io_uring_setup,
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    // Sockets are handed down.
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_listen,
+];
+
+/// Refused besides to roles that hear strangers: whatever would open or change a file.
+const NO_FILE: &[libc::c_long] = &[
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_mkdirat,
+    libc::SYS_mknodat,
+    libc::SYS_unlinkat,
+    libc::SYS_renameat2,
+    libc::SYS_linkat,
+    libc::SYS_symlinkat,
+    libc::SYS_readlinkat,
+    libc::SYS_fchmodat,
+    libc::SYS_fchownat,
+    libc::SYS_truncate,
+    libc::SYS_getdents64,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_open,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_creat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_unlink,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_rename,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_link,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_symlink,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_mkdir,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+];
+
+fn seccomp(role: Role) -> anyhow::Result<()> {
+    let refused = NEVER.iter().chain(match role.reach() {
+        Reach::NoFile => NO_FILE,
+        Reach::Files => &[],
+    });
+    let filter = SeccompFilter::new(
+        refused.map(|call| (*call, Vec::new())).collect(),
+        SeccompAction::Allow,
+        // An error rather than death: a library that tries and does without goes on.
+        SeccompAction::Errno(libc::EPERM as u32),
+        std::env::consts::ARCH.try_into()?,
+    )?;
+    let program: BpfProgram = filter.try_into()?;
+    seccompiler::apply_filter(&program).context("cannot apply the system call filter")
+}

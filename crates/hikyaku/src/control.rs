@@ -1,0 +1,209 @@
+//! What the supervisor says to a role, over the socket that is the role's standard input.
+//!
+//! A role gets everything this way: its settings, its listening sockets, a socket to each role
+//! that it may call, and one from each role that may call it. It can reach nothing else.
+
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use bytes::BytesMut;
+use envelope::Domain;
+use link::grant::GrantKey;
+use link::{Frame, Kind, frame};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, Limits, Log, Queue};
+
+/// The roles, in the order in which they are started: who is called before who calls.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Private keys.
+    Keys,
+    /// Domains, accounts, passwords.
+    Directory,
+    /// Writes mailboxes.
+    Local,
+    /// Reads mailboxes.
+    Maildrop,
+    /// Accepted mail.
+    Queue,
+    /// Speaks POP3.
+    Pop3,
+    /// Speaks SMTP.
+    Smtp,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 7] =
+        [Role::Keys, Role::Directory, Role::Local, Role::Maildrop, Role::Queue, Role::Pop3, Role::Smtp];
+
+    /// The role's name, as `hikyaku role NAME` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Keys => "keys",
+            Role::Directory => "directory",
+            Role::Local => "local",
+            Role::Maildrop => "maildrop",
+            Role::Queue => "queue",
+            Role::Pop3 => "pop3",
+            Role::Smtp => "smtp",
+        }
+    }
+
+    /// The roles that it may call. There are no other ways between roles than these.
+    pub fn calls(self) -> &'static [Role] {
+        match self {
+            Role::Smtp => &[Role::Queue, Role::Directory, Role::Keys],
+            Role::Pop3 => &[Role::Directory, Role::Maildrop, Role::Keys],
+            Role::Queue => &[Role::Directory, Role::Local],
+            Role::Directory => &[Role::Local],
+            Role::Keys | Role::Local | Role::Maildrop => &[],
+        }
+    }
+
+    /// Whether the command line may call it, over a socket with a name.
+    pub fn hears_operators(self) -> bool {
+        matches!(self, Role::Directory | Role::Queue)
+    }
+}
+
+/// What a listening socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Door {
+    /// SMTP from other servers.
+    Smtp,
+    /// Submission, STARTTLS.
+    Submission,
+    /// Submission, TLS from the first octet.
+    Submissions,
+    /// POP3, STLS.
+    Pop3,
+    /// POP3, TLS from the first octet.
+    Pop3s,
+}
+
+/// What the supervisor says.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// First of all: who you are.
+    Start(Box<Start>),
+    /// Listen at the socket that comes along.
+    Listen(Door),
+    /// The operators' socket comes along.
+    HearOperators,
+    /// Call this role over the socket that comes along.
+    Call(Role),
+    /// Answer this role over the socket that comes along.
+    Answer(Role),
+    /// For `keys`: the configured certificate and key come along, two open files.
+    KeyFiles,
+    /// The settings have changed.
+    Reload(Box<Settings>),
+    /// Finish what is in hand and exit.
+    Stop,
+}
+
+/// What a role says back.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Report {
+    /// It does its work now.
+    Ready,
+}
+
+/// A role's first order.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Start {
+    /// The settings.
+    pub settings: Settings,
+    /// A number that no other running role has, for [`envelope::QueueIds`].
+    pub source: u16,
+    /// For those that issue or redeem grants.
+    pub grant_key: Option<GrantKey>,
+}
+
+/// What roles need of the configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Settings {
+    /// This host's name.
+    pub hostname: Domain,
+    /// The provider's domain.
+    pub domain: Domain,
+    /// Limits.
+    pub limits: Limits,
+    /// The queue.
+    pub queue: Queue,
+    /// The log.
+    pub log: Log,
+    /// Whether POP3 passwords may cross a network in clear text.
+    pub allow_plaintext_login: bool,
+    /// Paths, of which each role may touch its own.
+    pub paths: Paths,
+}
+
+/// Where things lie.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Paths {
+    /// The queue.
+    pub spool: PathBuf,
+    /// The directory's database.
+    pub database: PathBuf,
+    /// Mailboxes.
+    pub mail: PathBuf,
+    /// Keys made here.
+    pub keys: PathBuf,
+}
+
+impl Settings {
+    /// The part of the configuration that travels to roles.
+    pub fn of(config: &Config) -> Settings {
+        Settings {
+            hostname: config.hostname.clone(),
+            domain: config.domain.clone(),
+            limits: config.limits.clone(),
+            queue: config.queue.clone(),
+            log: config.log.clone(),
+            allow_plaintext_login: config.tls.allow_plaintext_login,
+            paths: Paths {
+                spool: config.spool_dir(),
+                database: config.database(),
+                mail: config.mail_dir(),
+                keys: config.keys_dir(),
+            },
+        }
+    }
+}
+
+/// Reads the first order off standard input, before there is a runtime or a thread: a role
+/// confines itself first, and only what is started after that is confined.
+///
+/// # Errors
+/// If standard input is no socket of the supervisor's, or what comes is no [`Order::Start`].
+pub fn first_order() -> anyhow::Result<(UnixStream, Start)> {
+    let not_by_hand = "roles are started by `hikyaku serve`, not by hand";
+    let socket: OwnedFd = std::io::stdin().as_fd().try_clone_to_owned()?;
+    rustix::net::sockopt::socket_type(&socket).context(not_by_hand)?;
+    let mut stream = UnixStream::from(socket);
+    // Exactly one frame is read, so that nothing of the next is lost.
+    let mut octets = BytesMut::zeroed(4);
+    stream.read_exact(&mut octets).context(not_by_hand)?;
+    let length = u32::from_le_bytes([octets[0], octets[1], octets[2], octets[3]]) as usize;
+    if length > frame::FRAME_MAX {
+        bail!(not_by_hand);
+    }
+    octets.resize(4 + length, 0);
+    stream.read_exact(&mut octets[4..]).context(not_by_hand)?;
+    let Some((frame @ Frame { kind: Kind::Event, .. }, 0)) = frame::decode(&mut octets)? else {
+        bail!(not_by_hand);
+    };
+    match frame.open::<Order>()?.value {
+        Order::Start(start) => Ok((stream, *start)),
+        _ => bail!(not_by_hand),
+    }
+}

@@ -1,0 +1,172 @@
+//! Role `directory`, user `hikyaku-directory`. Hears `smtp`, `pop3`, `queue` and operators; calls
+//! `local` to make the mailbox of a new account. Touches its database, and no network.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use directory::{Actor, Store};
+use envelope::{Account, Mailbox};
+use link::grant::{GrantKey, MailboxGrant};
+use link::services::directory::{Changed, Directory, Login, LoginRefused, Request, Response, Rule};
+use link::services::local::{self, Local};
+use link::{Broadcast, Client, Parcel, Responder, serve};
+use tracing::{info, warn};
+
+use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators, unix_now};
+use crate::control::{Role, Start};
+use crate::rules::{self, Ruled};
+
+/// How often a look is taken whether another process changed the database.
+const CHANGE_LOOK: Duration = Duration::from_millis(500);
+
+struct Desk {
+    store: Store,
+    grant_key: GrantKey,
+    local: Client<Local>,
+    callers: Broadcast<Directory>,
+}
+
+pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
+    let desk = Arc::new(Desk {
+        store: rules::open_store(&start.settings).context("cannot open the directory")?,
+        grant_key: start.grant_key.context("the directory role was given no key for grants")?,
+        local: Client::new(PATIENCE),
+        callers: Broadcast::default(),
+    });
+    tokio::spawn(watch_changes(Arc::clone(&desk)));
+    orders.ready()?;
+    loop {
+        match orders.next().await {
+            Told::Call(Role::Local, stream) => desk.local.attach(stream)?,
+            Told::Answer(role, stream) => {
+                tokio::spawn(answer_caller(Arc::clone(&desk), stream, Caller::Role(role), Actor::Server));
+            }
+            Told::HearOperators(listener) => {
+                let desk = Arc::clone(&desk);
+                tokio::spawn(hear_operators(listener, move |stream, uid| {
+                    let desk = Arc::clone(&desk);
+                    tokio::spawn(answer_caller(desk, stream, Caller::Operator, Actor::LocalUser(uid)));
+                }));
+            }
+            Told::Stop => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+/// Tells everybody when another process changed the database behind our back.
+async fn watch_changes(desk: Arc<Desk>) {
+    let mut seen = desk.store.change_count().unwrap_or_default();
+    loop {
+        tokio::time::sleep(CHANGE_LOOK).await;
+        match desk.store.change_count() {
+            Ok(now) if now != seen => {
+                seen = now;
+                desk.callers.send(&Changed);
+            }
+            Ok(_) => {}
+            Err(error) => warn!(event = "directory_unreadable", %error),
+        }
+    }
+}
+
+async fn answer_caller(desk: Arc<Desk>, stream: UnixStream, caller: Caller, who: Actor) {
+    let callers = desk.callers.clone();
+    let outcome = serve::<Directory>(
+        stream,
+        |events| callers.add(events),
+        |request, responder| answer(&desk, caller, &who, request, responder),
+    )
+    .await;
+    ended::<Directory>(caller, outcome);
+}
+
+fn answer(
+    desk: &Arc<Desk>,
+    caller: Caller,
+    who: &Actor,
+    request: Parcel<Request>,
+    responder: Responder<Directory>,
+) {
+    match (caller, request.value) {
+        (Caller::Role(Role::Smtp | Role::Queue), Request::Resolve(address)) => {
+            // An indexed look-up in memory: shorter than handing it to another thread.
+            responder.send(match desk.store.resolve(&address) {
+                Ok(destination) => Response::Destination(destination),
+                Err(error) => {
+                    warn!(event = "directory_unreadable", %error);
+                    Response::Unavailable
+                }
+            });
+        }
+        (Caller::Role(Role::Queue), Request::Language(name)) => {
+            responder.send(match desk.store.account(&name) {
+                Ok(Some(account)) => Response::Language(account.language),
+                _ => Response::Unavailable,
+            });
+        }
+        (Caller::Role(Role::Pop3), Request::Login(login)) => {
+            let desk = Arc::clone(desk);
+            tokio::task::spawn_blocking(move || responder.send(desk.login(&login)));
+        }
+        (Caller::Operator, Request::Rule(rule)) => {
+            let (desk, who) = (Arc::clone(desk), who.clone());
+            tokio::spawn(async move { responder.send(desk.rule(rule, who).await) });
+        }
+        // Dropping the responder tells the caller that it has no answer.
+        (caller, _) => warn!(event = "refused", what = "call", ?caller, "a caller asked what it may not"),
+    }
+}
+
+impl Desk {
+    fn login(&self, login: &Login) -> Response {
+        match self.store.login(&login.name, &login.password) {
+            Ok(directory::Login { account }) => {
+                let mailbox = Mailbox { account: account.name.clone(), maildir: account.maildir };
+                Response::LoggedIn(account.name, MailboxGrant::issue(&self.grant_key, mailbox, unix_now()))
+            }
+            Err(refused) => Response::LoginRefused(match refused {
+                directory::LoginRefused::Credentials => LoginRefused::Credentials,
+                directory::LoginRefused::Suspended => LoginRefused::Suspended,
+                directory::LoginRefused::Unavailable => LoginRefused::Unavailable,
+            }),
+        }
+    }
+
+    async fn rule(self: &Arc<Self>, rule: Rule, who: Actor) -> Response {
+        let changes = rules::changes(&rule);
+        if changes {
+            info!(event = "rule", by = %who, ?rule);
+        }
+        let desk = Arc::clone(self);
+        let ruled = tokio::task::spawn_blocking(move || rules::rule(&desk.store, rule, &who)).await;
+        let response = match ruled {
+            Ok(Ruled::Answer(response)) => response,
+            Ok(Ruled::Made(account)) => self.with_mailbox(account).await,
+            Err(_) => Response::Unavailable,
+        };
+        if changes {
+            self.callers.send(&Changed);
+        }
+        response
+    }
+
+    /// Has the mailbox of a new account made. Without one its mail would wait in the queue.
+    async fn with_mailbox(&self, account: Account) -> Response {
+        let mailbox = Mailbox { account: account.name.clone(), maildir: account.maildir.clone() };
+        let made = self.local.call_until_answered(local::Request::Create(mailbox), bytes::Bytes::new()).await;
+        let problem = match made.map(|answer| answer.value) {
+            Ok(local::Response::Created) => return Response::Account(account),
+            Ok(local::Response::NotCreated(problem)) => problem,
+            Ok(_) => "the local role answered something else".into(),
+            Err(error) => error.to_string(),
+        };
+        Response::Refused(format!(
+            "the account {} was made, but not its mailbox: {problem}. Its mail waits in the queue. Mend that, then \
+             `hikyaku account remove {}` and add it again.",
+            account.name, account.name
+        ))
+    }
+}

@@ -1,0 +1,198 @@
+//! The roles: each file opens with who it is, whom it hears and what it may touch.
+//!
+//! A role is a thin shell round a capability: it reads, writes and waits; what to do is decided
+//! in the crate that knows.
+
+mod bounces;
+mod connections;
+mod directory;
+mod draft;
+mod keys;
+mod known_addresses;
+mod local;
+mod maildrop;
+mod pop3;
+mod queue;
+mod queue_scheduler;
+mod smtp;
+mod tls;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use link::{Kind, Parcel, Service, wire};
+use tracing::{info, warn};
+
+use crate::control::{self, Door, Order, Report, Role, Settings, Start};
+use crate::{confinement, logging};
+
+/// How long a role waits for another that is being started again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs one role in this process, until the supervisor says stop or is gone.
+///
+/// # Errors
+/// If the role cannot do its work at all; the supervisor then starts it again.
+pub fn run(role: Role) -> anyhow::Result<()> {
+    let (stream, start) = control::first_order()?;
+    logging::start(&start.settings.log);
+    let outcome = run_started(role, stream, start);
+    if let Err(problem) = &outcome {
+        tracing::error!(event = "role_failed", role = role.name(), problem = format!("{problem:#}"));
+    }
+    outcome
+}
+
+fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<()> {
+    // All that needs a file of the system, or a process without threads, comes before the walls.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let zone = time::UtcOffset::current_local_offset().unwrap_or(time::UtcOffset::UTC);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o007));
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let gaps = confinement::confine(role, &start.settings.paths)
+        .with_context(|| format!("cannot confine the {} role", role.name()))?;
+    // One role of each kind says it for all.
+    for gap in gaps.0.iter().filter(|_| matches!(role, Role::Smtp | Role::Local)) {
+        warn!(event = "not_confined", role = role.name(), "{gap}");
+    }
+    let mut runtime = match role {
+        Role::Smtp | Role::Pop3 => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(cores);
+            builder
+        }
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    runtime.enable_all().build()?.block_on(async {
+        let orders = Orders::open(stream, role)?;
+        match role {
+            Role::Keys => keys::run(orders, start).await,
+            Role::Directory => directory::run(orders, start).await,
+            Role::Local => local::run(orders, start).await,
+            Role::Maildrop => maildrop::run(orders, start).await,
+            Role::Queue => queue::run(orders, start).await,
+            Role::Pop3 => pop3::run(orders, start).await,
+            Role::Smtp => smtp::run(orders, start, zone).await,
+        }
+    })
+}
+
+/// The supervisor's orders to this role.
+struct Orders {
+    inbox: wire::Inbox,
+    reports: wire::Outbox,
+    role: Role,
+}
+
+/// An order with what came along, so that a socket is never taken for another.
+enum Told {
+    Listen(Door, tokio::net::TcpListener),
+    HearOperators(tokio::net::UnixListener),
+    Call(Role, UnixStream),
+    Answer(Role, UnixStream),
+    KeyFiles { certificate: OwnedFd, key: OwnedFd },
+    Reload(Box<Settings>),
+    Stop,
+}
+
+impl Orders {
+    fn open(stream: UnixStream, role: Role) -> anyhow::Result<Orders> {
+        let (inbox, reports) = wire::open(stream)?;
+        Ok(Orders { inbox, reports, role })
+    }
+
+    /// Tells the supervisor that the role does its work.
+    fn ready(&self) -> anyhow::Result<()> {
+        Ok(self.reports.push(Kind::Event, 0, Parcel::from(Report::Ready))?)
+    }
+
+    /// The next order. That the supervisor is gone means stop.
+    async fn next(&mut self) -> Told {
+        loop {
+            let told = match self.inbox.next().await {
+                Ok(Some(frame)) => frame.open::<Order>().map_err(anyhow::Error::from).and_then(understand),
+                Ok(None) => return Told::Stop,
+                Err(error) => Err(error.into()),
+            };
+            match told {
+                Ok(told) => return told,
+                Err(problem) => {
+                    warn!(
+                        role = self.role.name(),
+                        problem = format!("{problem:#}"),
+                        "stopping: no sensible order"
+                    );
+                    return Told::Stop;
+                }
+            }
+        }
+    }
+}
+
+fn understand(parcel: Parcel<Order>) -> anyhow::Result<Told> {
+    let mut fds = parcel.fds.into_iter();
+    let mut fd = || fds.next().context("an order came without its descriptor");
+    Ok(match parcel.value {
+        Order::Listen(door) => {
+            Told::Listen(door, tokio::net::TcpListener::from_std(std::net::TcpListener::from(fd()?))?)
+        }
+        Order::HearOperators => {
+            Told::HearOperators(tokio::net::UnixListener::from_std(UnixListener::from(fd()?))?)
+        }
+        Order::Call(role) => Told::Call(role, fd()?.into()),
+        Order::Answer(role) => Told::Answer(role, fd()?.into()),
+        Order::KeyFiles => Told::KeyFiles { certificate: fd()?, key: fd()? },
+        Order::Reload(settings) => Told::Reload(settings),
+        Order::Stop => Told::Stop,
+        Order::Start(_) => anyhow::bail!("a role starts once"),
+    })
+}
+
+/// Who calls a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    /// A fellow role.
+    Role(Role),
+    /// An operator's command line, known by its user id.
+    Operator,
+}
+
+/// Accepts operators at a named socket and hands each to `serve`. Anybody else is let go: the
+/// kernel says whose process is at the other end (SO_PEERCRED).
+async fn hear_operators(listener: tokio::net::UnixListener, serve: impl Fn(UnixStream, u32)) {
+    let own = rustix::process::geteuid();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let peer = rustix::net::sockopt::socket_peercred(&stream).map(|peer| peer.uid);
+        let Some(uid) = peer.ok().filter(|uid| uid.is_root() || *uid == own) else {
+            warn!(event = "refused", what = "operator", "a user who is no operator called");
+            continue;
+        };
+        match stream.into_std() {
+            Ok(stream) => serve(stream, uid.as_raw()),
+            Err(error) => warn!(%error, "an operator's connection failed"),
+        }
+    }
+}
+
+/// Notes how a connection between roles ended; a peer that died is the supervisor's to report.
+fn ended<S: Service>(caller: Caller, outcome: std::io::Result<()>) {
+    if let Err(error) = outcome {
+        info!(service = S::NAME, ?caller, %error, "a connection ended");
+    }
+}
+
+/// Seconds since 1970.
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Microseconds since 1970.
+fn unix_micros() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}

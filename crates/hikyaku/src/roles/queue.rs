@@ -1,0 +1,250 @@
+//! Role `queue`, user `hikyaku-queue`. Hears `smtp`, which hands mail in, and operators, who look.
+//! Calls `directory` (where does this lead?) and `local`. Touches the spool, and no network.
+
+use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use bytes::Bytes;
+use envelope::{QueueId, ReversePath};
+use link::services::queue::{
+    Arrival, Details, NotAccepted, Queue as Service, RecipientDetails, RecipientState, Request, Response,
+    Stats, Summary,
+};
+use link::{Client, Parcel, Responder, serve};
+use queue::{Accepted, BlobWriter, Body, Files, NewMessage, RecipientStatus, SealedBlob};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::known_addresses::KnownAddresses;
+use super::queue_scheduler::Scheduler;
+use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators};
+use crate::control::{Role, Settings, Start};
+
+/// The queue, on the disk of this machine.
+pub type Queue = queue::Queue<Files>;
+
+pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
+    let settings = start.settings;
+    let queue = open(&settings)?;
+    let addresses = KnownAddresses::new();
+    let local = Client::new(PATIENCE);
+    let (stop, stopping) = watch::channel(false);
+    let scheduler = Scheduler::new(queue.clone(), addresses.clone(), local.clone(), settings, start.source);
+    let scheduling = tokio::spawn(Arc::clone(&scheduler).run(stopping));
+    orders.ready()?;
+    loop {
+        match orders.next().await {
+            Told::Call(Role::Directory, stream) => addresses.attach(stream)?,
+            Told::Call(Role::Local, stream) => local.attach(stream)?,
+            Told::Answer(role, stream) => {
+                tokio::spawn(answer_caller(queue.clone(), stream, Caller::Role(role)));
+            }
+            Told::HearOperators(listener) => {
+                let queue = queue.clone();
+                tokio::spawn(hear_operators(listener, move |stream, _uid| {
+                    tokio::spawn(answer_caller(queue.clone(), stream, Caller::Operator));
+                }));
+            }
+            Told::Reload(settings) => scheduler.reload(*settings),
+            Told::Stop => break,
+            _ => {}
+        }
+    }
+    stop.send_replace(true);
+    scheduling.await?;
+    tokio::task::spawn_blocking(move || queue.close()).await?;
+    Ok(())
+}
+
+fn open(settings: &Settings) -> anyhow::Result<Queue> {
+    let spool = &settings.paths.spool;
+    let files = Files::open(spool)?;
+    let limits = queue::Settings {
+        segment_size: settings.queue.segment_size,
+        free_space_min: settings.queue.reserve,
+        ..queue::Settings::default()
+    };
+    let (queue, recovery) = Queue::open(files, limits)
+        .with_context(|| format!("cannot open the queue in {}", spool.display()))?;
+    info!(event = "queue_opened", messages = queue.stats().messages, ?recovery, "the queue is open");
+    Ok(queue)
+}
+
+/// Bodies that are arriving from one caller.
+type Arriving = Arc<Mutex<HashMap<QueueId, BlobWriter<Files>>>>;
+
+async fn answer_caller(queue: Queue, stream: UnixStream, caller: Caller) {
+    let arriving = Arriving::default();
+    let outcome = serve::<Service>(
+        stream,
+        |_| {},
+        |request, responder| match (caller, &request.value) {
+            (Caller::Role(_), Request::List { .. } | Request::Show(_) | Request::Stats)
+            | (
+                Caller::Operator,
+                Request::Accept(_)
+                | Request::Begin(_)
+                | Request::Append(_)
+                | Request::AcceptBlob(_)
+                | Request::Discard(_),
+            ) => {
+                warn!(event = "refused", what = "call", ?caller, "a caller asked what it may not");
+            }
+            (Caller::Role(_), _) => take_in(&queue, &arriving, request, responder),
+            (Caller::Operator, _) => {
+                let queue = queue.clone();
+                tokio::task::spawn_blocking(move || responder.send(look(&queue, request.value)));
+            }
+        },
+    )
+    .await;
+    ended::<Service>(caller, outcome);
+}
+
+/// Mail comes in. The answer to an acceptance is given by the committer, after the sync.
+fn take_in(queue: &Queue, arriving: &Arriving, request: Parcel<Request>, responder: Responder<Service>) {
+    let Parcel { value, raw, .. } = request;
+    match value {
+        Request::Accept(arrival) => {
+            // The frame's octets share a buffer with those of other frames; a copy of its own lets
+            // that buffer go while the message waits.
+            let body = Body::Inline(vec![Bytes::copy_from_slice(&raw)]);
+            accept(queue, arrival, body, responder);
+        }
+        Request::Begin(id) => match queue.blob(id) {
+            Ok(writer) => {
+                arriving.lock().unwrap_or_else(PoisonError::into_inner).insert(id, writer);
+                responder.send(Response::GoOn);
+            }
+            Err(problem) => responder.send(not_accepted(&problem)),
+        },
+        Request::Append(id) => {
+            let writer = arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            let Some(mut writer) = writer else {
+                return responder.send(Response::NotAccepted(NotAccepted::TryLater));
+            };
+            let arriving = Arc::clone(arriving);
+            tokio::task::spawn_blocking(move || match writer.append(&raw) {
+                Ok(()) => {
+                    arriving.lock().unwrap_or_else(PoisonError::into_inner).insert(id, writer);
+                    responder.send(Response::GoOn);
+                }
+                Err(problem) => responder.send(not_accepted(&problem)),
+            });
+        }
+        Request::AcceptBlob(arrival) => {
+            let writer = arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(&arrival.id);
+            let queue = queue.clone();
+            tokio::task::spawn_blocking(move || accept_blob(&queue, writer, arrival, responder));
+        }
+        Request::Discard(id) => {
+            drop(arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(&id));
+            responder.send(Response::GoOn);
+        }
+        Request::List { .. } | Request::Show(_) | Request::Stats => {}
+    }
+}
+
+fn accept_blob(
+    queue: &Queue,
+    writer: Option<BlobWriter<Files>>,
+    arrival: Arrival,
+    responder: Responder<Service>,
+) {
+    let Some(writer) = writer else {
+        // Asked again after this role died in between: either it was accepted then, or its body is gone.
+        let known = queue.knows(arrival.id);
+        return responder.send(if known {
+            Response::Accepted(arrival.id)
+        } else {
+            Response::NotAccepted(NotAccepted::TryLater)
+        });
+    };
+    let sealed: Result<SealedBlob, _> = writer.finish();
+    match sealed {
+        Ok(blob) => accept(queue, arrival, Body::Blob(blob), responder),
+        Err(problem) => responder.send(not_accepted(&problem)),
+    }
+}
+
+fn accept(queue: &Queue, arrival: Arrival, body: Body, responder: Responder<Service>) {
+    let Arrival { id, envelope, arrived } = arrival;
+    queue.accept(NewMessage { id, envelope, arrival: arrived, body }, move |outcome| {
+        responder.send(match outcome {
+            Ok(accepted) => said(accepted),
+            Err(problem) => not_accepted(&problem),
+        });
+    });
+}
+
+/// The only place where an acceptance becomes an answer.
+fn said(accepted: Accepted) -> Response {
+    Response::Accepted(accepted.id())
+}
+
+fn not_accepted(problem: &queue::NotAccepted) -> Response {
+    error!(event = "not_accepted", %problem);
+    Response::NotAccepted(match problem {
+        queue::NotAccepted::StorageFull => NotAccepted::StorageFull,
+        _ => NotAccepted::TryLater,
+    })
+}
+
+/// An operator looks.
+fn look(queue: &Queue, request: Request) -> Response {
+    match request {
+        Request::List { after, limit } => {
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(10_000);
+            Response::Listed(queue.list(after, limit).into_iter().map(summary).collect())
+        }
+        Request::Show(id) => Response::Shown(queue.show(id).ok().map(|found| Box::new(details(found)))),
+        _ => {
+            let stats = queue.stats();
+            Response::Stats(Stats {
+                messages: stats.messages,
+                in_flight: stats.in_flight,
+                octets: stats.bytes,
+                oldest: stats.oldest,
+                segments: stats.segments,
+                accepted: stats.accepted,
+                delivered: stats.delivered,
+                failed: stats.failed,
+                deferred: stats.deferred,
+            })
+        }
+    }
+}
+
+fn summary(found: queue::Summary) -> Summary {
+    Summary {
+        id: found.id,
+        arrived: found.arrival,
+        size: found.size,
+        reverse_path: found.reverse_path.unwrap_or(ReversePath::Null),
+        waiting: found.waiting,
+        done: found.done,
+        next_attempt: found.next_attempt,
+    }
+}
+
+fn details(found: queue::Details) -> Details {
+    let recipients = found
+        .envelope
+        .recipients()
+        .iter()
+        .zip(&found.recipients)
+        .map(|(recipient, state)| RecipientDetails {
+            address: recipient.to_string(),
+            state: match state.status {
+                RecipientStatus::Waiting { .. } => RecipientState::Waiting,
+                RecipientStatus::Delivered => RecipientState::Delivered,
+                RecipientStatus::Failed => RecipientState::Failed,
+            },
+            attempts: u32::from(state.attempts),
+            last_reply: state.last_reply.to_string(),
+        })
+        .collect();
+    Details { summary: summary(found.summary), recipients }
+}

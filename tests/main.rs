@@ -1,0 +1,15 @@
+//! End to end: the real binary, each time in a directory and at ports of its own, and real clients
+//! that drive it. `cargo xtask test` installs the clients.
+#![forbid(unsafe_code)]
+// What stands around the tests may panic as they do: that is how a test fails.
+#![allow(clippy::unwrap_used)]
+
+mod clients;
+mod command_line;
+mod dialogues;
+mod house;
+mod killing;
+mod limits;
+mod mailboxes;
+mod privileges;
+mod wire;

@@ -1,0 +1,90 @@
+//! Our own server: built as it is released, with `bench/hikyaku/hikyaku.toml`.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use super::mailboxes::{self, PASSWORD};
+use super::server::{Server, fill_in, free_address};
+
+/// Builds the release and gives the path of the program.
+///
+/// # Errors
+/// If it does not build.
+pub fn build(workspace: &Path) -> anyhow::Result<PathBuf> {
+    let output = crate::cargo()
+        .current_dir(workspace)
+        .args(["build", "--release", "--package", "hikyaku", "--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("the release does not build");
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let programs =
+        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter_map(|message| {
+            let ours = message["target"]["name"] == "hikyaku";
+            message["executable"].as_str().filter(|_| ours).map(PathBuf::from)
+        });
+    programs.next_back().context("cargo built no program named hikyaku")
+}
+
+/// The server twice, once by its SMTP and once by its POP3 address: one thing with one directory.
+///
+/// # Errors
+/// If an account cannot be made.
+pub fn prepare(program: &Path, directory: &Path) -> anyhow::Result<(Server, Server)> {
+    fs::create_dir_all(directory)?;
+    let (smtp, pop3) = (free_address()?, free_address()?);
+    let dir = directory.to_str().context("the directory's name is not UTF-8")?;
+    let config = directory.join("hikyaku.toml");
+    let values = [("dir", dir), ("smtp", &smtp.to_string()), ("pop3", &pop3.to_string())];
+    fs::write(&config, fill_in(include_str!("../../../bench/hikyaku/hikyaku.toml"), &values))?;
+
+    let log = directory.join("output");
+    let mut maildirs = HashMap::new();
+    for name in mailboxes::all_names() {
+        let maildir =
+            add_account(program, &config, &name, &log).with_context(|| format!("the account {name}"))?;
+        maildirs.insert(name, maildir);
+    }
+    let command = vec![program.into(), "--config".into(), config.into(), "serve".into()];
+    let server = |address| Server {
+        name: "Hikyaku",
+        command: command.clone(),
+        address,
+        maildirs: maildirs.clone(),
+        owner: rustix::process::getuid().as_raw(),
+        log: log.clone(),
+    };
+    Ok((server(smtp), server(pop3)))
+}
+
+/// Makes an account and gives its Maildir.
+fn add_account(program: &Path, config: &Path, name: &str, log: &Path) -> anyhow::Result<PathBuf> {
+    let mut child = Command::new(program)
+        .arg("--config")
+        .arg(config)
+        .args(["account", "add", name, "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(File::options().create(true).append(true).open(log)?)
+        .spawn()?;
+    child
+        .stdin
+        .take()
+        .context("its standard input is a pipe")?
+        .write_all(format!("{PASSWORD}\n").as_bytes())?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("hikyaku account add: {}, see {}", output.status, log.display());
+    }
+    let account: Value = serde_json::from_slice(&output.stdout).context("what it printed is no account")?;
+    account["maildir"].as_str().map(PathBuf::from).context("the account has no maildir")
+}
