@@ -1,4 +1,4 @@
-//! Connections from strangers: how many at once, and their octets with or without TLS.
+//! Connections from strangers: let in or turned away, and their octets with or without TLS.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,15 +6,120 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use arc_swap::ArcSwap;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tracing::{info, warn};
 
 use crate::config::Limits;
+use crate::control::Settings;
+
+/// Takes the connections of one service, each into a task of its own.
+pub struct Reception {
+    /// `smtp` or `pop3`, for the log.
+    service: &'static str,
+    settings: ArcSwap<Settings>,
+    gate: Arc<Gate>,
+    stop: watch::Sender<bool>,
+}
+
+/// A connection that was let in.
+pub struct Visitor {
+    /// Its octets.
+    pub stream: TcpStream,
+    /// Who is at the other end; an IPv4 address that came in IPv6 form is given as IPv4.
+    pub peer: SocketAddr,
+    /// The settings for as long as it lasts.
+    pub settings: Arc<Settings>,
+    /// Turns true when the server stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl Reception {
+    /// A reception for a service of this name.
+    pub fn new(service: &'static str, settings: Settings) -> Arc<Reception> {
+        let settings = ArcSwap::from_pointee(settings);
+        Arc::new(Reception { service, settings, gate: Gate::new(), stop: watch::Sender::new(false) })
+    }
+
+    /// Goes by these settings from the next connection on.
+    pub fn reload(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Takes connections at this socket until the server stops. `converse` has the conversation;
+    /// `turned_away` are the octets for one that finds the house full.
+    pub fn open<F>(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        converse: impl Fn(Visitor) -> F + Send + 'static,
+        turned_away: fn(Full) -> Vec<u8>,
+    ) where
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let reception = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut stopping = reception.stop.subscribe();
+            loop {
+                let (stream, peer) = tokio::select! {
+                    connection = accept(&listener) => connection,
+                    _ = stopping.wait_for(|stop| *stop) => return,
+                };
+                reception.receive(stream, peer, &converse, turned_away);
+            }
+        });
+    }
+
+    fn receive<F>(
+        &self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        converse: &impl Fn(Visitor) -> F,
+        turned_away: fn(Full) -> Vec<u8>,
+    ) where
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let (service, client) = (self.service, peer.ip());
+        let settings = self.settings.load_full();
+        match self.gate.enter(client, &settings.limits) {
+            Ok(place) => {
+                let conversation =
+                    converse(Visitor { stream, peer, settings, stopping: self.stop.subscribe() });
+                tokio::spawn(async move {
+                    let _place = place;
+                    if let Err(error) = conversation.await {
+                        info!(event = "connection_lost", service, %client, %error);
+                    }
+                });
+            }
+            Err(full) => {
+                warn!(event = "refused", what = "connection", service, %client, ?full);
+                tokio::spawn(async move {
+                    // Whoever does not take a few octets at once does not get them.
+                    let _ = stream.try_write(&turned_away(full));
+                    let _ = stream.shutdown().await;
+                });
+            }
+        }
+    }
+
+    /// Takes no more connections, tells those that are in, and waits up to `patience` for them.
+    pub async fn close(&self, patience: Duration) {
+        self.stop.send_replace(true);
+        let deadline = Instant::now() + patience;
+        while self.gate.inside() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
 
 /// Counts the connections of one service.
-pub struct Gate {
+struct Gate {
     counted: Mutex<Counted>,
 }
 
@@ -34,14 +139,14 @@ pub enum Full {
 }
 
 /// A place that a connection holds until it ends.
-pub struct Place {
+struct Place {
     gate: Arc<Gate>,
     address: IpAddr,
 }
 
 impl Gate {
     /// A gate that nobody has passed.
-    pub fn new() -> Arc<Gate> {
+    fn new() -> Arc<Gate> {
         Arc::new(Gate { counted: Mutex::default() })
     }
 
@@ -49,7 +154,7 @@ impl Gate {
     ///
     /// # Errors
     /// If the service or the address has as many connections as `limits` allow.
-    pub fn enter(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Result<Place, Full> {
+    fn enter(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Result<Place, Full> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if counted.all >= limits.connections_max {
             return Err(Full::Service);
@@ -66,7 +171,7 @@ impl Gate {
     }
 
     /// How many are inside.
-    pub fn inside(&self) -> usize {
+    fn inside(&self) -> usize {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner).all
     }
 }
@@ -84,15 +189,14 @@ impl Drop for Place {
     }
 }
 
-/// The next connection; an IPv4 address that came in IPv6 form is given as IPv4. Errors of accept
-/// (no descriptor left, a client gone already) are waited out.
-pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// The next connection. Errors of accept (no descriptor left, a client gone already) are waited out.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, SocketAddr::new(peer.ip().to_canonical(), peer.port())),
             Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
@@ -104,6 +208,33 @@ pub enum Stream {
     Plain(TcpStream),
     /// Under TLS.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Starts TLS as the server.
+    ///
+    /// # Errors
+    /// If the handshake fails, or takes longer than `patience`.
+    pub async fn encrypt(
+        stream: TcpStream,
+        acceptor: &TlsAcceptor,
+        patience: Duration,
+    ) -> io::Result<Stream> {
+        let stream = tokio::time::timeout(patience, acceptor.accept(stream)).await??;
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+
+    /// Sends all of it.
+    ///
+    /// # Errors
+    /// If the connection is lost, or the client does not take it within `patience`.
+    pub async fn send(&mut self, octets: &[u8], patience: Duration) -> io::Result<()> {
+        let sent = async {
+            self.write_all(octets).await?;
+            self.flush().await
+        };
+        tokio::time::timeout(patience, sent).await?
+    }
 }
 
 impl AsyncRead for Stream {

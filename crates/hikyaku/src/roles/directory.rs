@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use directory::{Actor, Store};
-use envelope::{Account, Mailbox};
+use directory::{Actor, Store, StoreError};
+use envelope::{Account, Address, Destination, Domain, Host, Mailbox};
 use link::grant::{GrantKey, MailboxGrant};
 use link::services::directory::{Changed, Directory, Login, LoginRefused, Request, Response, Rule};
 use link::services::local::{self, Local};
@@ -23,6 +23,10 @@ const CHANGE_LOOK: Duration = Duration::from_millis(500);
 
 struct Desk {
     store: Store,
+    /// This host's name.
+    host: Domain,
+    /// The provider's domain.
+    domain: Domain,
     grant_key: GrantKey,
     local: Client<Local>,
     callers: Broadcast<Directory>,
@@ -31,6 +35,8 @@ struct Desk {
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     let desk = Arc::new(Desk {
         store: rules::open_store(&start.settings).context("cannot open the directory")?,
+        host: start.settings.hostname,
+        domain: start.settings.domain,
         grant_key: start.grant_key.context("the directory role was given no key for grants")?,
         local: Client::new(PATIENCE),
         callers: Broadcast::default(),
@@ -93,7 +99,7 @@ fn answer(
     match (caller, request.value) {
         (Caller::Role(Role::Smtp | Role::Queue), Request::Resolve(address)) => {
             // An indexed look-up in memory: shorter than handing it to another thread.
-            responder.send(match desk.store.resolve(&address) {
+            responder.send(match desk.resolve(&address) {
                 Ok(destination) => Response::Destination(destination),
                 Err(error) => {
                     warn!(event = "directory_unreadable", %error);
@@ -121,6 +127,17 @@ fn answer(
 }
 
 impl Desk {
+    /// Where an address leads. The postmaster of this host is the provider's: mail to him must be
+    /// taken without a domain too (RFC 5321 §4.5.1), which then is the host's name.
+    fn resolve(&self, address: &Address) -> Result<Destination, StoreError> {
+        let postmaster = address.local_part.as_str().eq_ignore_ascii_case("postmaster");
+        if postmaster && address.host.domain() == Some(&self.host) {
+            let host = Host::Domain(self.domain.clone());
+            return self.store.resolve(&Address::new(address.local_part.clone(), host));
+        }
+        self.store.resolve(address)
+    }
+
     fn login(&self, login: &Login) -> Response {
         match self.store.login(&login.name, &login.password) {
             Ok(directory::Login { account }) => {

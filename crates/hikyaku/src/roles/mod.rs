@@ -110,24 +110,15 @@ impl Orders {
 
     /// The next order. That the supervisor is gone means stop.
     async fn next(&mut self) -> Told {
-        loop {
-            let told = match self.inbox.next().await {
-                Ok(Some(frame)) => frame.open::<Order>().map_err(anyhow::Error::from).and_then(understand),
-                Ok(None) => return Told::Stop,
-                Err(error) => Err(error.into()),
-            };
-            match told {
-                Ok(told) => return told,
-                Err(problem) => {
-                    warn!(
-                        role = self.role.name(),
-                        problem = format!("{problem:#}"),
-                        "stopping: no sensible order"
-                    );
-                    return Told::Stop;
-                }
-            }
-        }
+        let told = match self.inbox.next().await {
+            Ok(Some(frame)) => frame.open::<Order>().map_err(anyhow::Error::from).and_then(understand),
+            Ok(None) => return Told::Stop,
+            Err(error) => Err(error.into()),
+        };
+        told.unwrap_or_else(|problem| {
+            warn!(role = self.role.name(), problem = format!("{problem:#}"), "stopping: no sensible order");
+            Told::Stop
+        })
     }
 }
 

@@ -5,12 +5,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use link::Client;
 use link::services::directory::{self, Directory, LoginRefused};
@@ -21,15 +20,13 @@ use pop3::{
     Unavailable,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
-use super::connections::{Gate, Stream, accept};
+use super::connections::{Reception, Stream, Visitor};
 use super::tls::Tls;
 use super::{Orders, PATIENCE, Told};
-use crate::control::{Door, Role, Settings, Start};
+use crate::control::{Door, Role, Start};
 
 /// Octets of a message that are read, encoded and sent at a time.
 const PIECE: usize = 256 << 10;
@@ -44,107 +41,70 @@ const STALL_MAX: Duration = Duration::from_secs(300);
 
 /// What all sessions share.
 struct House {
-    settings: ArcSwap<Settings>,
     directory: Client<Directory>,
     maildrop: Client<Maildrop>,
-    tls: Arc<Tls>,
     acceptor: TlsAcceptor,
-    gate: Arc<Gate>,
 }
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     let tls = Tls::new();
     let house = Arc::new(House {
-        settings: ArcSwap::from_pointee(start.settings),
         directory: Client::new(PATIENCE),
         maildrop: Client::new(PATIENCE),
         acceptor: tls.acceptor()?,
-        tls,
-        gate: Gate::new(),
     });
-    let (stop, stopping) = watch::channel(false);
+    let reception = Reception::new("pop3", start.settings);
     orders.ready()?;
     loop {
         match orders.next().await {
             Told::Call(Role::Directory, stream) => house.directory.attach(stream)?,
             Told::Call(Role::Maildrop, stream) => house.maildrop.attach(stream)?,
-            Told::Call(Role::Keys, stream) => house.tls.attach(stream)?,
+            Told::Call(Role::Keys, stream) => tls.attach(stream)?,
             Told::Listen(door, listener) => {
-                tokio::spawn(listen(Arc::clone(&house), door, listener, stopping.clone()));
+                let house = Arc::clone(&house);
+                let converse = move |visitor| converse(Arc::clone(&house), door, visitor);
+                reception.open(listener, converse, |_| {
+                    b"-ERR [SYS/TEMP] too many connections, try again later\r\n".to_vec()
+                });
             }
-            Told::Reload(settings) => house.settings.store(Arc::new(*settings)),
+            Told::Reload(settings) => reception.reload(*settings),
             Told::Stop => break,
             _ => {}
         }
     }
-    stop.send_replace(true);
-    let deadline = Instant::now() + STOP_PATIENCE;
-    while house.gate.inside() > 0 && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    reception.close(STOP_PATIENCE).await;
     Ok(())
 }
 
-async fn listen(house: Arc<House>, door: Door, listener: TcpListener, mut stopping: watch::Receiver<bool>) {
-    loop {
-        let (stream, peer) = tokio::select! {
-            connection = accept(&listener) => connection,
-            _ = stopping.wait_for(|stop| *stop) => return,
-        };
-        let settings = house.settings.load_full();
-        match house.gate.enter(peer.ip(), &settings.limits) {
-            Ok(place) => {
-                let (house, stopping) = (Arc::clone(&house), stopping.clone());
-                tokio::spawn(async move {
-                    let _place = place;
-                    if let Err(error) = converse(&house, &settings, door, stream, peer, stopping).await {
-                        info!(event = "connection_lost", service = "pop3", client = %peer.ip(), %error);
-                    }
-                });
-            }
-            Err(full) => {
-                warn!(event = "refused", what = "connection", service = "pop3", client = %peer.ip(), ?full);
-                let mut stream = stream;
-                let _ = stream.try_write(b"-ERR [SYS/TEMP] too many connections, try again later\r\n");
-                let _ = stream.shutdown().await;
-            }
-        }
-    }
-}
-
 /// One connection, from greeting to close.
-async fn converse(
-    house: &House,
-    settings: &Settings,
-    door: Door,
-    stream: TcpStream,
-    peer: SocketAddr,
-    mut stopping: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::Result<()> {
+    let Visitor { stream, peer, settings, mut stopping } = visitor;
     let client = peer.ip();
-    let (mut stream, channel) = match door {
-        Door::Pop3s => (Some(start_tls(house, stream).await?), Channel::Tls),
+    let (stream, channel) = match door {
+        Door::Pop3s => (Stream::encrypt(stream, &house.acceptor, STALL_MAX).await?, Channel::Tls),
         _ if client.is_loopback() || settings.allow_plaintext_login => {
-            (Some(Stream::Plain(stream)), Channel::Trusted)
+            (Stream::Plain(stream), Channel::Trusted)
         }
-        _ => (Some(Stream::Plain(stream)), Channel::Cleartext),
+        _ => (Stream::Plain(stream), Channel::Cleartext),
     };
-    let mut session =
-        Session::new(Arc::new(pop3::Settings::new(settings.hostname.to_ascii())), channel, Instant::now());
-    let mut visit = Visit { house, client, mailbox: None };
+    let manners = Arc::new(pop3::Settings::new(settings.hostname.to_ascii()));
+    let mut session = Session::new(manners, channel, Instant::now());
+    let mut visit = Visit { house: &house, client, mailbox: None };
+    let mut stream = Some(stream);
     let mut input = vec![0; 4096];
-    // A session that has no stream has closed.
+    let mut told_to_stop = false;
+    // None only while TLS begins.
     while let Some(open) = stream.as_mut() {
         while let Some(action) = session.next_action(Instant::now()) {
             match action {
-                Action::Send(octets) => send(open, &octets).await?,
+                Action::Send(octets) => open.send(&octets, STALL_MAX).await?,
                 Action::Login(credentials) => session.logged_in(visit.log_in(credentials).await),
                 Action::Uids => session.uids(visit.uids().await),
                 Action::Transmit(transmit) => session.transmitted(visit.transmit(&transmit, open).await),
                 Action::Remove(messages) => session.removed(visit.remove(&messages).await),
                 Action::StartTls => {
                     let Some(Stream::Plain(plain)) = stream.take() else { return Ok(()) };
-                    stream = Some(start_tls(house, plain).await?);
+                    stream = Some(Stream::encrypt(plain, &house.acceptor, STALL_MAX).await?);
                     session.tls_started();
                     break;
                 }
@@ -164,28 +124,13 @@ async fn converse(
                 count => session.receive(&input[..count]),
             },
             () = tokio::time::sleep_until(session.deadline().into()) => session.timed_out(),
-            _ = stopping.wait_for(|stop| *stop) => session.shutdown(),
+            _ = stopping.wait_for(|stop| *stop), if !told_to_stop => {
+                told_to_stop = true;
+                session.shutdown();
+            }
         }
     }
     Ok(())
-}
-
-async fn start_tls(house: &House, stream: TcpStream) -> std::io::Result<Stream> {
-    let stream = tokio::time::timeout(STALL_MAX, house.acceptor.accept(stream))
-        .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-    Ok(Stream::Tls(Box::new(stream)))
-}
-
-/// Sends all of it, unless the client stops reading.
-async fn send(stream: &mut Stream, octets: &[u8]) -> std::io::Result<()> {
-    let sent = async {
-        stream.write_all(octets).await?;
-        stream.flush().await
-    };
-    tokio::time::timeout(STALL_MAX, sent)
-        .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
 }
 
 /// A client and, once it has logged in, its mailbox.
@@ -299,9 +244,9 @@ impl Visit<'_> {
             // read by one call and sent by one.
             if read < piece.len() || encoder.is_satisfied() {
                 encoder.finish(&mut out);
-                break send(stream, &out).await.map_err(|_| NotTransmitted::BrokenOff)?;
+                break stream.send(&out, STALL_MAX).await.map_err(|_| NotTransmitted::BrokenOff)?;
             }
-            send(stream, &out).await.map_err(|_| NotTransmitted::BrokenOff)?;
+            stream.send(&out, STALL_MAX).await.map_err(|_| NotTransmitted::BrokenOff)?;
             sent_any = true;
             out.clear();
             if piece.len() < PIECE {

@@ -18,12 +18,9 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::known_addresses::KnownAddresses;
-use super::queue_scheduler::Scheduler;
+use super::queue_scheduler::{Queue, Scheduler};
 use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators};
 use crate::control::{Role, Settings, Start};
-
-/// The queue, on the disk of this machine.
-pub type Queue = queue::Queue<Files>;
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     let settings = start.settings;

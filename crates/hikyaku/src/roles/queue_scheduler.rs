@@ -19,9 +19,11 @@ use tracing::{error, info, warn};
 
 use super::bounces::{Failure, Notices};
 use super::known_addresses::KnownAddresses;
-use super::queue::Queue;
 use super::{unix_micros, unix_now};
 use crate::control::Settings;
+
+/// The queue, on the disk of this machine.
+pub type Queue = queue::Queue<queue::Files>;
 
 /// After a fault of our own, a recipient is tried again this much later, in seconds.
 const OWN_FAULT_PAUSE: u64 = 30;

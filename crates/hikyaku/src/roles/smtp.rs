@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use envelope::{Address, Client as Sender, QueueIds, Recipient, Refusal, authorise};
 use link::Client;
@@ -13,12 +12,10 @@ use link::services::queue::{NotAccepted, Queue};
 use smtp::{Action, Event, Mode, Peer, Session, TlsInfo};
 use time::{OffsetDateTime, UtcOffset};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
-use super::connections::{Full, Gate, Stream, accept};
+use super::connections::{Full, Reception, Stream, Visitor};
 use super::draft::Draft;
 use super::known_addresses::KnownAddresses;
 use super::tls::Tls;
@@ -32,97 +29,62 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What all sessions share.
 struct House {
-    settings: ArcSwap<Settings>,
     queue: Client<Queue>,
     addresses: KnownAddresses,
     ids: Mutex<QueueIds>,
     zone: UtcOffset,
-    tls: Arc<Tls>,
     acceptor: TlsAcceptor,
-    gate: Arc<Gate>,
 }
 
 pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::Result<()> {
     let tls = Tls::new();
     let house = Arc::new(House {
-        settings: ArcSwap::from_pointee(start.settings),
         queue: Client::new(PATIENCE),
         addresses: KnownAddresses::new(),
         ids: Mutex::new(QueueIds::new(start.source)),
         zone,
         acceptor: tls.acceptor()?,
-        tls,
-        gate: Gate::new(),
     });
-    let (stop, stopping) = watch::channel(false);
+    let reception = Reception::new("smtp", start.settings);
     orders.ready()?;
     loop {
         match orders.next().await {
             Told::Call(Role::Queue, stream) => house.queue.attach(stream)?,
             Told::Call(Role::Directory, stream) => house.addresses.attach(stream)?,
-            Told::Call(Role::Keys, stream) => house.tls.attach(stream)?,
+            Told::Call(Role::Keys, stream) => tls.attach(stream)?,
             Told::Listen(door, listener) => {
-                tokio::spawn(listen(Arc::clone(&house), door, listener, stopping.clone()));
+                let house = Arc::clone(&house);
+                let converse = move |visitor| converse(Arc::clone(&house), door, visitor);
+                reception.open(listener, converse, turned_away);
             }
-            Told::Reload(settings) => house.settings.store(Arc::new(*settings)),
+            Told::Reload(settings) => reception.reload(*settings),
             Told::Stop => break,
             _ => {}
         }
     }
-    stop.send_replace(true);
-    let deadline = Instant::now() + STOP_PATIENCE;
-    while house.gate.inside() > 0 && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    reception.close(STOP_PATIENCE).await;
     Ok(())
 }
 
-async fn listen(house: Arc<House>, door: Door, listener: TcpListener, mut stopping: watch::Receiver<bool>) {
-    loop {
-        let (stream, peer) = tokio::select! {
-            connection = accept(&listener) => connection,
-            _ = stopping.wait_for(|stop| *stop) => return,
-        };
-        let settings = house.settings.load_full();
-        match house.gate.enter(peer.ip(), &settings.limits) {
-            Ok(place) => {
-                let (house, stopping) = (Arc::clone(&house), stopping.clone());
-                tokio::spawn(async move {
-                    let _place = place;
-                    if let Err(error) = converse(&house, &settings, door, stream, peer, stopping).await {
-                        info!(event = "connection_lost", service = "smtp", client = %peer.ip(), %error);
-                    }
-                });
-            }
-            Err(full) => {
-                warn!(event = "refused", what = "connection", service = "smtp", client = %peer.ip(), ?full);
-                let mut stream = stream;
-                let reply = match full {
-                    Full::Service => smtp::replies::too_many_connections(),
-                    Full::Address => smtp::replies::too_many_connections_from_address(),
-                };
-                let mut octets = BytesMut::new();
-                reply.write(false, &mut octets);
-                let _ = stream.try_write(&octets);
-                let _ = stream.shutdown().await;
-            }
-        }
-    }
+fn turned_away(full: Full) -> Vec<u8> {
+    let reply = match full {
+        Full::Service => smtp::replies::too_many_connections(),
+        Full::Address => smtp::replies::too_many_connections_from_address(),
+    };
+    let mut octets = BytesMut::new();
+    reply.write(false, &mut octets);
+    octets.to_vec()
 }
 
 /// One connection, from greeting to close.
-async fn converse(
-    house: &House,
-    settings: &Settings,
-    door: Door,
-    stream: TcpStream,
-    peer: SocketAddr,
-    mut stopping: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::Result<()> {
+    let Visitor { stream, peer, settings, mut stopping } = visitor;
+    let patience = Duration::from_secs(settings.limits.idle);
     let client = Peer { address: peer.ip(), name: None };
-    let manners = Arc::new(session_settings(settings, door));
+    let manners = Arc::new(session_settings(&settings, door));
     let (stream, mut session) = if door == Door::Submissions {
-        let (stream, tls) = start_tls(house, stream, settings).await?;
+        let stream = Stream::encrypt(stream, &house.acceptor, patience).await?;
+        let tls = tls_info(&stream);
         (stream, Session::over_tls(manners, client, tls, Instant::now()))
     } else {
         (Stream::Plain(stream), Session::new(manners, client, Instant::now()))
@@ -130,10 +92,11 @@ async fn converse(
     let mut stream = Some(stream);
     let mut draft: Option<Draft> = None;
     let mut input = BytesMut::new();
+    let mut told_to_stop = false;
     while let Some(open) = stream.as_mut() {
         while let Some(action) = session.next_action(Instant::now(), house.wall_clock()) {
             match action {
-                Action::Send(octets) => send(open, &octets, settings).await?,
+                Action::Send(octets) => open.send(&octets, patience).await?,
                 Action::Judge(address) => {
                     let verdict = house.judge(session.client().clone(), address).await;
                     session.judged(verdict);
@@ -162,9 +125,9 @@ async fn converse(
                 Action::Discard => draft = None,
                 Action::StartTls => {
                     let Some(Stream::Plain(plain)) = stream.take() else { return Ok(()) };
-                    let (encrypted, tls) = start_tls(house, plain, settings).await?;
+                    let encrypted = Stream::encrypt(plain, &house.acceptor, patience).await?;
+                    session.tls_started(tls_info(&encrypted), Instant::now());
                     stream = Some(encrypted);
-                    session.tls_started(tls, Instant::now());
                     break;
                 }
                 Action::Log(event) => log(&event, peer),
@@ -182,7 +145,10 @@ async fn converse(
                 _ => session.receive(input.split(), Instant::now()),
             },
             () = tokio::time::sleep_until(session.deadline().into()) => session.timed_out(),
-            _ = stopping.wait_for(|stop| *stop) => session.shutdown(),
+            _ = stopping.wait_for(|stop| *stop), if !told_to_stop => {
+                told_to_stop = true;
+                session.shutdown();
+            }
         }
     }
     Ok(())
@@ -202,40 +168,21 @@ fn session_settings(settings: &Settings, door: Door) -> smtp::Settings {
     }
 }
 
-async fn start_tls(
-    house: &House,
-    stream: TcpStream,
-    settings: &Settings,
-) -> std::io::Result<(Stream, TlsInfo)> {
-    let patience = Duration::from_secs(settings.limits.idle);
-    let stream = tokio::time::timeout(patience, house.acceptor.accept(stream))
-        .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-    let (_, connection) = stream.get_ref();
-    let info = TlsInfo {
-        version: match connection.protocol_version() {
-            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3".into(),
-            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2".into(),
-            other => format!("{other:?}"),
-        },
-        cipher: connection
-            .negotiated_cipher_suite()
-            .and_then(|suite| suite.suite().as_str())
-            .unwrap_or_default()
-            .replace("TLS13_", "TLS_"),
+/// How a connection is encrypted, for its Received field.
+fn tls_info(stream: &Stream) -> TlsInfo {
+    let connection = match stream {
+        Stream::Tls(stream) => Some(stream.get_ref().1),
+        Stream::Plain(_) => None,
     };
-    Ok((Stream::Tls(Box::new(stream)), info))
-}
-
-/// Sends all of it, unless the client stops reading.
-async fn send(stream: &mut Stream, octets: &[u8], settings: &Settings) -> std::io::Result<()> {
-    let sent = async {
-        stream.write_all(octets).await?;
-        stream.flush().await
+    let version = match connection.and_then(|connection| connection.protocol_version()) {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3".into(),
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2".into(),
+        other => format!("{other:?}"),
     };
-    tokio::time::timeout(Duration::from_secs(settings.limits.idle), sent)
-        .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
+    let suite = connection.and_then(|connection| connection.negotiated_cipher_suite());
+    let name = suite.and_then(|suite| suite.suite().as_str()).unwrap_or_default();
+    // The registered name has no version in it (RFC 8446 §B.4).
+    TlsInfo { version, cipher: name.replace("TLS13_", "TLS_") }
 }
 
 impl House {
