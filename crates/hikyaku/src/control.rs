@@ -115,6 +115,8 @@ pub enum Order {
 pub enum Report {
     /// It does its work now.
     Ready,
+    /// The way to this role ended: it died, or one of the two could not make sense of the other.
+    Broken(Role),
 }
 
 /// A role's first order.

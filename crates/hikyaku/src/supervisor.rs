@@ -26,6 +26,8 @@ use crate::privileges::{self, Identities};
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 /// A role that lived this long is no part of a series of crashes.
 const SETTLED: Duration = Duration::from_secs(10);
+/// How long after a way between two living roles broke it is made anew.
+const MEND_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before a role is started again.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
@@ -58,7 +60,6 @@ struct Supervisor {
     config_path: PathBuf,
     config: Config,
     identities: Identities,
-    program: PathBuf,
     doors: Vec<(Role, Door, TcpListener)>,
     operators: HashMap<Role, UnixListener>,
     children: HashMap<Role, Child>,
@@ -80,6 +81,10 @@ struct Child {
 /// What happens to children. The `source` tells a child from its successor.
 enum News {
     Ready(Role, u16),
+    /// The way from this child to that role ended.
+    Broken(Role, u16, Role),
+    /// That way is to be made anew, if both still run.
+    MendDue(Role, Role),
     Exited(Role, u16, ExitStatus),
     RestartDue(Role),
 }
@@ -113,13 +118,13 @@ impl Supervisor {
             config_path,
             config,
             identities,
-            program: std::env::current_exe().context("cannot find this program's own file")?,
             doors,
             operators,
             children: HashMap::new(),
             crashes: HashMap::new(),
             grant_key: GrantKey::new(rand::random()),
-            source: 0,
+            // Not the same at each start: should the clock have gone back, ids still differ.
+            source: rand::random(),
             news,
             heard,
         })
@@ -134,9 +139,23 @@ impl Supervisor {
 
     /// Starts a role and introduces it to those that run already.
     fn start(&mut self, role: Role) -> anyhow::Result<()> {
+        self.spawn(role)?;
+        self.equip(role).inspect_err(|_| {
+            // One without its sockets would only be in the way of the next.
+            if let Some(child) = self.children.remove(&role) {
+                child.orders.close();
+                kill(child.pid);
+            }
+        })
+    }
+
+    fn spawn(&mut self, role: Role) -> anyhow::Result<()> {
         let (ours, theirs) = UnixStream::pair()?;
-        let mut command = Command::new(&self.program);
-        command.arg("role").arg(role.name()).current_dir("/").env_clear();
+        // The program that runs now, even if another lies in its place since.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("hikyaku").arg("role").arg(role.name()).current_dir("/").env_clear();
+        // Signals of the terminal are for the supervisor, which stops the roles in order.
+        command.process_group(0);
         for kept in ["TZ", "RUST_BACKTRACE"] {
             if let Some(value) = std::env::var_os(kept) {
                 command.env(kept, value);
@@ -156,8 +175,13 @@ impl Supervisor {
         let news = self.news.clone();
         tokio::spawn(async move {
             while let Ok(Some(frame)) = inbox.next().await {
-                if let Ok(Report::Ready) = frame.open::<Report>().map(|parcel| parcel.value) {
-                    let _ = news.send(News::Ready(role, source));
+                let sent = match frame.open::<Report>().map(|parcel| parcel.value) {
+                    Ok(Report::Ready) => news.send(News::Ready(role, source)),
+                    Ok(Report::Broken(called)) => news.send(News::Broken(role, source, called)),
+                    Err(_) => break,
+                };
+                if sent.is_err() {
+                    break;
                 }
             }
         });
@@ -169,15 +193,23 @@ impl Supervisor {
             }
         });
 
-        let grant_key = matches!(role, Role::Directory | Role::Maildrop).then(|| self.grant_key.clone());
-        let start = Start { settings: Settings::of(&self.config), source, grant_key };
-        tell(&orders, Order::Start(Box::new(start)), Vec::new())?;
-        if role == Role::Keys {
-            self.hand_over_key_files(&orders)?;
-        }
         self.children.insert(role, Child { pid, source, orders, started: Instant::now(), ready: false });
+        Ok(())
+    }
+
+    /// Gives a role that has just started its orders and its sockets.
+    fn equip(&self, role: Role) -> anyhow::Result<()> {
+        let child = self.children.get(&role).context("the role has ended already")?;
+        let grant_key = matches!(role, Role::Directory | Role::Maildrop).then(|| self.grant_key.clone());
+        let start = Start { settings: Settings::of(&self.config), source: child.source, grant_key };
+        tell(&child.orders, Order::Start(Box::new(start)), Vec::new())?;
+        if role == Role::Keys
+            && let Err(problem) = self.hand_over_key_files(&child.orders)
+        {
+            // It has the certificate that was made here: better than no TLS at all.
+            error!(event = "certificate_refused", problem = format!("{problem:#}"));
+        }
         self.introduce(role)?;
-        let child = &self.children[&role];
         for (_, door, listener) in self.doors.iter().filter(|(of, ..)| *of == role) {
             tell(&child.orders, Order::Listen(*door), vec![listener.try_clone()?.into()])?;
         }
@@ -189,16 +221,20 @@ impl Supervisor {
 
     /// Makes a socket for each way between this role and one that runs.
     fn introduce(&self, role: Role) -> anyhow::Result<()> {
-        for (caller, called) in ways().filter(|(caller, called)| *caller == role || *called == role) {
-            let (Some(calling), Some(answering)) = (self.children.get(&caller), self.children.get(&called))
-            else {
-                continue;
-            };
-            let (near, far) = UnixStream::pair()?;
-            tell(&answering.orders, Order::Answer(caller), vec![far.into()])?;
-            tell(&calling.orders, Order::Call(called), vec![near.into()])?;
-        }
-        Ok(())
+        ways()
+            .filter(|(caller, called)| *caller == role || *called == role)
+            .try_for_each(|(caller, called)| self.connect(caller, called))
+    }
+
+    /// Makes a socket between two roles, if both run.
+    fn connect(&self, caller: Role, called: Role) -> anyhow::Result<()> {
+        let (Some(calling), Some(answering)) = (self.children.get(&caller), self.children.get(&called))
+        else {
+            return Ok(());
+        };
+        let (near, far) = UnixStream::pair()?;
+        tell(&answering.orders, Order::Answer(caller), vec![far.into()])?;
+        tell(&calling.orders, Order::Call(called), vec![near.into()])
     }
 
     /// Opens the configured certificate and key, which root alone may be able to, for `keys`.
@@ -252,6 +288,20 @@ impl Supervisor {
                     child.ready = true;
                 }
             }
+            News::Broken(caller, source, called) => {
+                // Mostly the other one died, and its successor is introduced anyway.
+                if self.children.get(&caller).is_some_and(|child| child.source == source)
+                    && ways().any(|way| way == (caller, called))
+                {
+                    self.later(MEND_PAUSE, News::MendDue(caller, called));
+                }
+            }
+            News::MendDue(caller, called) => {
+                if let Err(problem) = self.connect(caller, called) {
+                    error!(event = "way_not_mended", role = caller.name(), problem = format!("{problem:#}"));
+                    self.later(BACKOFF_MAX, News::MendDue(caller, called));
+                }
+            }
             News::Exited(role, source, status) => {
                 let Some(child) = self.children.get(&role).filter(|child| child.source == source) else {
                     return;
@@ -264,23 +314,23 @@ impl Supervisor {
                     event = "role_died", role = role.name(), reason = %reason(status),
                     again_in_ms = pause.as_millis() as u64, "a role died and is started again"
                 );
-                let news = self.news.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(pause).await;
-                    let _ = news.send(News::RestartDue(role));
-                });
+                self.later(pause, News::RestartDue(role));
             }
             News::RestartDue(role) => {
                 if let Err(problem) = self.start(role) {
                     error!(event = "role_not_started", role = role.name(), problem = format!("{problem:#}"));
-                    let news = self.news.clone();
-                    tokio::spawn(async move {
-                        tokio::time::sleep(BACKOFF_MAX).await;
-                        let _ = news.send(News::RestartDue(role));
-                    });
+                    self.later(BACKOFF_MAX, News::RestartDue(role));
                 }
             }
         }
+    }
+
+    fn later(&self, pause: Duration, news: News) {
+        let sender = self.news.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let _ = sender.send(news);
+        });
     }
 
     /// Takes up a changed configuration; a faulty one changes nothing.

@@ -14,6 +14,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::frame::{Frame, FrameError, Kind, Parcel};
 use crate::{Service, wire};
 
+/// How long a role may take over an answer: longer than a slow disk, so that only one that hangs
+/// is given up.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+
 /// Why a call has no answer.
 #[derive(Debug, Error)]
 pub enum CallError {
@@ -23,6 +27,9 @@ pub enum CallError {
     /// The role went away while it had the call in hand: it may have acted on it or not.
     #[error("the {0} role went away during a call")]
     Lost(&'static str),
+    /// The role has the call and is silent: it may act on it yet.
+    #[error("the {0} role has not answered in time")]
+    Late(&'static str),
     /// The role has no answer to this call.
     #[error("the {0} role failed at a call")]
     Failed(&'static str),
@@ -35,6 +42,7 @@ pub enum CallError {
 pub struct Client<S: Service> {
     current: Arc<watch::Sender<Option<Arc<Connection>>>>,
     patience: Duration,
+    answers_within: Duration,
     heard: Arc<Heard<S>>,
     service: PhantomData<fn() -> S>,
 }
@@ -48,6 +56,7 @@ impl<S: Service> Clone for Client<S> {
         Client {
             current: Arc::clone(&self.current),
             patience: self.patience,
+            answers_within: self.answers_within,
             heard: Arc::clone(&self.heard),
             service: PhantomData,
         }
@@ -79,14 +88,21 @@ impl<S: Service> Client<S> {
         heard: impl Fn(Option<S::Event>) + Send + Sync + 'static,
     ) -> Client<S> {
         let current = Arc::new(watch::Sender::new(None));
-        Client { current, patience, heard: Arc::new(heard), service: PhantomData }
+        let answers_within = ANSWERS_WITHIN;
+        Client { current, patience, answers_within, heard: Arc::new(heard), service: PhantomData }
+    }
+
+    /// The same, but it waits for an answer no longer than this.
+    pub fn answers_within(self, answers_within: Duration) -> Client<S> {
+        Client { answers_within, ..self }
     }
 
     /// Uses this socket from now on. Calls under way on the last one end as [`CallError::Lost`].
+    /// `broken` is called when the connection ends by itself, whatever the reason.
     ///
     /// # Errors
     /// If the socket cannot be watched.
-    pub fn attach(&self, stream: StdStream) -> std::io::Result<()> {
+    pub fn attach(&self, stream: StdStream, broken: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
         let (mut inbox, outbox) = wire::open(stream)?;
         let connection = Arc::new(Connection { outbox, calls: Mutex::default() });
         if let Some(old) = self.current.send_replace(Some(Arc::clone(&connection))) {
@@ -107,7 +123,7 @@ impl<S: Service> Client<S> {
                     Ok(Some(frame)) => connection.answered(frame),
                     Ok(None) => break,
                     Err(error) => {
-                        tracing::debug!(service = S::NAME, %error, "the connection to a role ended");
+                        tracing::warn!(service = S::NAME, %error, "the connection to a role broke");
                         break;
                     }
                 }
@@ -120,6 +136,7 @@ impl<S: Service> Client<S> {
                 }
                 mine
             });
+            broken();
         });
         Ok(())
     }
@@ -133,7 +150,7 @@ impl<S: Service> Client<S> {
         request: impl Into<Parcel<S::Request>>,
     ) -> Result<Parcel<S::Response>, CallError> {
         let connection = self.connected(Instant::now() + self.patience).await?;
-        connection.call::<S>(request.into()).await
+        connection.call::<S>(request.into(), self.answers_within).await
     }
 
     /// Asks, and asks again if the role goes away meanwhile, until `patience` is over. For
@@ -153,7 +170,7 @@ impl<S: Service> Client<S> {
         loop {
             let connection = self.connected(deadline).await?;
             let parcel = Parcel::with_raw(request.clone(), raw.clone());
-            match connection.call::<S>(parcel).await {
+            match connection.call::<S>(parcel, self.answers_within).await {
                 Err(CallError::Lost(_)) if Instant::now() < deadline => {}
                 answer => return answer,
             }
@@ -175,7 +192,11 @@ impl<S: Service> Client<S> {
 }
 
 impl Connection {
-    async fn call<S: Service>(&self, request: Parcel<S::Request>) -> Result<Parcel<S::Response>, CallError> {
+    async fn call<S: Service>(
+        &self,
+        request: Parcel<S::Request>,
+        within: Duration,
+    ) -> Result<Parcel<S::Response>, CallError> {
         let (sender, receiver) = oneshot::channel();
         let call = {
             let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,7 +210,10 @@ impl Connection {
         };
         let forget = Forget { connection: self, call };
         self.outbox.push(Kind::Request, call, request).map_err(|error| CallError::Frame(S::NAME, error))?;
-        let frame = receiver.await.map_err(|_| CallError::Lost(S::NAME))?;
+        let frame = tokio::time::timeout(within, receiver)
+            .await
+            .map_err(|_| CallError::Late(S::NAME))?
+            .map_err(|_| CallError::Lost(S::NAME))?;
         std::mem::forget(forget);
         match frame.kind {
             Kind::Response => frame.open().map_err(|error| CallError::Frame(S::NAME, error)),

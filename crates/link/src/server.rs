@@ -74,7 +74,9 @@ where
 {
     /// One more peer hears what is said from now on.
     pub fn add(&self, events: Events<S>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(events);
+        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.retain(|peer| !peer.outbox.is_closed());
+        peers.push(events);
     }
 
     /// Says it to all that are still connected.
@@ -100,7 +102,10 @@ pub async fn serve<S: Service>(
     let (mut inbox, outbox) = wire::open(stream)?;
     connected(Events { outbox: outbox.clone(), service: PhantomData });
     let served = async {
-        while let Some(frame) = inbox.next().await? {
+        loop {
+            // Whoever asks and does not read the answers is asked nothing more of.
+            outbox.room().await;
+            let Some(frame) = inbox.next().await? else { break };
             let responder =
                 Responder { outbox: outbox.clone(), call: frame.call, answered: false, service: PhantomData };
             let request = frame.open::<S::Request>().map_err(std::io::Error::other)?;

@@ -29,14 +29,21 @@ pub struct Outbox(Arc<Shared>);
 
 struct Shared {
     pending: Mutex<Pending>,
-    written: Notify,
+    /// There is something to write.
+    pushed: Notify,
+    /// There is room again.
+    taken: Notify,
 }
 
 #[derive(Default)]
 struct Pending {
     pieces: VecDeque<Piece>,
+    octets: usize,
     closed: bool,
 }
+
+/// With so many octets waiting for a peer that does not read, nothing more is done for it.
+const OUTBOX_FULL: usize = 8 << 20;
 
 /// Octets, and the descriptors that leave with the first of them.
 #[derive(Default)]
@@ -47,7 +54,7 @@ struct Piece {
 
 impl Outbox {
     fn new() -> Outbox {
-        Outbox(Arc::new(Shared { pending: Mutex::default(), written: Notify::new() }))
+        Outbox(Arc::new(Shared { pending: Mutex::default(), pushed: Notify::new(), taken: Notify::new() }))
     }
 
     /// Appends a frame. On a closed connection it is dropped: the peer that would read it is gone.
@@ -64,10 +71,15 @@ impl Outbox {
             pending.pieces.push_back(Piece::default());
         }
         let piece = pending.pieces.back_mut().expect("a piece was pushed if there was none");
+        let before = piece.octets.len();
         let encoded =
             frame::encode(&mut piece.octets, kind, call, &parcel.value, &parcel.raw, parcel.fds.len());
         match encoded {
-            Ok(()) => piece.fds.extend(parcel.fds),
+            Ok(()) => {
+                piece.fds.extend(parcel.fds);
+                let more = piece.octets.len() - before;
+                pending.octets += more;
+            }
             Err(error) => {
                 if piece.octets.is_empty() {
                     pending.pieces.pop_back();
@@ -76,14 +88,29 @@ impl Outbox {
             }
         }
         drop(pending);
-        self.0.written.notify_one();
+        self.0.pushed.notify_one();
         Ok(())
+    }
+
+    /// Waits while a peer that does not read has too much waiting for it.
+    pub async fn room(&self) {
+        loop {
+            let taken = self.0.taken.notified();
+            {
+                let pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner);
+                if pending.octets < OUTBOX_FULL || pending.closed {
+                    return;
+                }
+            }
+            taken.await;
+        }
     }
 
     /// Ends the connection once what is in the box has been written.
     pub fn close(&self) {
         self.0.pending.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
-        self.0.written.notify_one();
+        self.0.pushed.notify_one();
+        self.0.taken.notify_waiters();
     }
 
     /// Whether nothing put in will be written any more.
@@ -96,13 +123,15 @@ impl Outbox {
         loop {
             let (pieces, closed) = {
                 let mut pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner);
+                pending.octets = 0;
                 (std::mem::take(&mut pending.pieces), pending.closed)
             };
+            self.0.taken.notify_waiters();
             if pieces.is_empty() {
                 if closed {
                     return Ok(());
                 }
-                self.0.written.notified().await;
+                self.0.pushed.notified().await;
                 continue;
             }
             for piece in pieces {
@@ -175,6 +204,10 @@ impl Inbox {
                 receive_chunk(stream.as_ref(), chunk, fds).map_err(io::Error::from)
             })
             .await?;
+        // Descriptors come with the frame that needs them: more than one frame's worth is an attack.
+        if fds.len() > 2 * FDS_MAX {
+            return Err(io::Error::other(FrameError::Descriptors));
+        }
         input.extend_from_slice(&chunk[..read]);
         Ok(read)
     }

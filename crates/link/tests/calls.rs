@@ -53,7 +53,7 @@ async fn many_calls_share_a_connection_and_each_gets_its_own_answer() {
     let client = Client::<Echo>::listening(Duration::from_secs(5), move |event| {
         let _ = heard.send(event);
     });
-    client.attach(near).unwrap();
+    client.attach(near, || {}).unwrap();
     let mut calls = Vec::new();
     for number in 0..500usize {
         let client = client.clone();
@@ -75,7 +75,7 @@ async fn a_descriptor_comes_along_and_a_silent_service_fails_the_call() {
     let (near, far) = UnixStream::pair().unwrap();
     let _server = echo_server(far);
     let client = Client::<Echo>::new(Duration::from_secs(5));
-    client.attach(near).unwrap();
+    client.attach(near, || {}).unwrap();
     let many: Vec<_> = (0..20).map(|_| client.call("file".to_string())).collect();
     for call in many {
         let mut answer = call.await.unwrap();
@@ -92,7 +92,7 @@ async fn a_descriptor_comes_along_and_a_silent_service_fails_the_call() {
 async fn a_call_survives_the_death_of_the_role_when_it_may_be_repeated() {
     let client = Client::<Echo>::new(Duration::from_secs(5));
     let (near, far) = UnixStream::pair().unwrap();
-    client.attach(near).unwrap();
+    client.attach(near, || {}).unwrap();
     // Nobody serves `far`: the call is under way when it closes.
     let once = tokio::spawn({
         let client = client.clone();
@@ -107,7 +107,7 @@ async fn a_call_survives_the_death_of_the_role_when_it_may_be_repeated() {
     assert!(matches!(once.await.unwrap(), Err(CallError::Lost("echo"))));
     let (near, far) = UnixStream::pair().unwrap();
     let _server = echo_server(far);
-    client.attach(near).unwrap();
+    client.attach(near, || {}).unwrap();
     assert_eq!(patient.await.unwrap().unwrap().value, "again");
 }
 
@@ -129,4 +129,53 @@ async fn a_blocking_caller_gets_its_answer() {
     .await
     .unwrap();
     assert_eq!((answer.value.as_str(), &answer.raw[..]), ("x", &b"raw"[..]));
+}
+
+#[tokio::test]
+async fn a_role_that_hangs_is_given_up() {
+    let (near, _far) = UnixStream::pair().unwrap();
+    let client = Client::<Echo>::new(Duration::from_secs(5)).answers_within(Duration::from_millis(50));
+    client.attach(near, || {}).unwrap();
+    assert!(matches!(client.call("x".to_string()).await, Err(CallError::Late("echo"))));
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_is_reported_once() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let client = Client::<Echo>::new(Duration::from_secs(5));
+    let (broke, hear) = tokio::sync::oneshot::channel();
+    client.attach(near, move || broke.send(()).unwrap()).unwrap();
+    drop(far);
+    tokio::time::timeout(Duration::from_secs(5), hear).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_asks_and_does_not_read_is_not_served_without_end() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let served = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counting = std::sync::Arc::clone(&served);
+    tokio::spawn(serve::<Echo>(
+        far,
+        |_| {},
+        move |request, responder| {
+            counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            responder.send(Parcel::with_raw(request.value, Bytes::from(vec![0; 1 << 20])));
+        },
+    ));
+    let asking = tokio::task::spawn_blocking(move || {
+        let mut near = near;
+        near.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        let mut frame = bytes::BytesMut::new();
+        link::frame::encode(&mut frame, link::Kind::Request, 1, &"x", b"", 0).unwrap();
+        for _ in 0..1000 {
+            if near.write_all(&frame).is_err() {
+                break;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        near
+    });
+    let _near = asking.await.unwrap();
+    let served = served.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((1..20).contains(&served), "{served} answers of a megabyte were made for a peer that reads none");
 }

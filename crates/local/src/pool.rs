@@ -1,10 +1,12 @@
 //! Threads that deliver.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
-use envelope::Domain;
+use envelope::{Domain, QueueId};
 
 use crate::delivery::{Job, Outcome, deliver};
 
@@ -13,6 +15,13 @@ use crate::delivery::{Job, Outcome, deliver};
 const BATCH_MAX: usize = 16;
 
 type Done = Box<dyn FnOnce(Outcome) + Send>;
+
+/// What makes two deliveries write the same file.
+type Key = (QueueId, u32);
+
+fn key(job: &Job) -> Key {
+    (job.id, job.recipient_number)
+}
 
 /// Threads that take jobs as they come. Dropped, they finish what waits and end.
 pub struct Pool {
@@ -28,6 +37,9 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<(Job, Done)>,
+    /// Deliveries in hand, with those of the same file that came meanwhile and wait: a queue that
+    /// was killed and started again sends what its predecessor had sent.
+    in_hand: HashMap<Key, Vec<(Job, Done)>>,
     idle: usize,
     closed: bool,
 }
@@ -77,8 +89,26 @@ impl Shared {
     fn work(&self, threads: usize, host: &Domain) {
         while let Some(batch) = self.take(threads) {
             let (jobs, done): (Vec<Job>, Vec<Done>) = batch.into_iter().unzip();
-            for (outcome, done) in deliver(&jobs, host).into_iter().zip(done) {
+            // A fault of ours must not cost the thread, nor leave somebody without an answer.
+            let outcomes = catch_unwind(AssertUnwindSafe(|| deliver(&jobs, host)));
+            let outcomes = outcomes.unwrap_or_else(|_| {
+                let reason = "Temporary error on maildir delivery. (#4.3.0)".to_string();
+                vec![Outcome::Deferred { reason }; jobs.len()]
+            });
+            self.let_go(&jobs);
+            for (outcome, done) in outcomes.into_iter().zip(done) {
                 done(outcome);
+            }
+        }
+    }
+
+    /// These are done: whoever waited for one of them is next.
+    fn let_go(&self, jobs: &[Job]) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for job in jobs {
+            for (mut next, done) in waiting.in_hand.remove(&key(job)).unwrap_or_default() {
+                next.repeat = true;
+                waiting.jobs.push_front((next, done));
             }
         }
     }
@@ -89,7 +119,22 @@ impl Shared {
         loop {
             if !waiting.jobs.is_empty() {
                 let share = waiting.jobs.len().div_ceil(threads).clamp(1, BATCH_MAX);
-                return Some(waiting.jobs.drain(..share).collect());
+                let mut batch = Vec::with_capacity(share);
+                while batch.len() < share
+                    && let Some((job, done)) = waiting.jobs.pop_front()
+                {
+                    match waiting.in_hand.entry(key(&job)) {
+                        Entry::Occupied(mut in_hand) => in_hand.get_mut().push((job, done)),
+                        Entry::Vacant(free) => {
+                            free.insert(Vec::new());
+                            batch.push((job, done));
+                        }
+                    }
+                }
+                if !batch.is_empty() {
+                    return Some(batch);
+                }
+                continue;
             }
             if waiting.closed {
                 return None;
@@ -107,6 +152,33 @@ mod tests {
     use crate::delivery::Content;
     use envelope::{Mailbox, QueueId, ReversePath};
     use std::sync::mpsc;
+
+    #[test]
+    fn a_delivery_that_comes_twice_at_once_is_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let host: Domain = "mail.pobox.example".parse().unwrap();
+        let maildir = dir.path().join("abc");
+        mailbox::Maildir::create(&maildir).unwrap();
+        let pool = Pool::start(8, &host).unwrap();
+        let (sender, outcomes) = mpsc::channel();
+        for _ in 0..40 {
+            let job = Job {
+                id: QueueId::from_u64(7),
+                arrived: 1,
+                reverse_path: ReversePath::Null,
+                recipient_number: 0,
+                delivered_to: "abc@pobox.example".parse().unwrap(),
+                mailbox: Mailbox { account: "abc".parse().unwrap(), maildir: maildir.clone() },
+                content: Content::Memory("Subject: x\r\n\r\nhi\r\n".into()),
+                repeat: false,
+            };
+            let sender = sender.clone();
+            pool.submit(job, move |outcome| sender.send(outcome).unwrap());
+        }
+        drop((pool, sender));
+        assert_eq!(outcomes.iter().filter(|o| matches!(o, Outcome::Delivered { .. })).count(), 40);
+        assert_eq!(std::fs::read_dir(maildir.join("new")).unwrap().count(), 1);
+    }
 
     #[test]
     fn every_job_is_done_once_even_if_the_pool_is_dropped_meanwhile() {

@@ -1,5 +1,6 @@
 //! The messages of a mailbox, without a look into them.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::ops::Range;
@@ -20,6 +21,8 @@ pub struct Listing {
     names: String,
     entries: Vec<Entry>,
     pub(crate) stamps: Stamps,
+    /// Any later change shows in the stamps; see `listing_cache.rs`.
+    pub(crate) settled: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -79,13 +82,32 @@ impl Listing {
     /// # Errors
     /// If a directory cannot be read.
     pub fn read(maildir: &Maildir) -> Result<Listing, MailboxError> {
+        Listing::read_after(maildir, None)
+    }
+
+    /// The same, but what `before` had measured is not measured again.
+    ///
+    /// # Errors
+    /// If a directory cannot be read.
+    pub fn read_after(maildir: &Maildir, before: Option<&Listing>) -> Result<Listing, MailboxError> {
+        let measured: HashMap<&str, u64> = before
+            .into_iter()
+            .flat_map(|before| before.entries.iter().map(|entry| (before.name(entry), entry.wire_size)))
+            .filter(|(name, _)| wire_size(name).is_none())
+            .map(|(name, size)| (unique_part(name), size))
+            .collect();
         // Before the scan: a change during it makes the listing look old, never current.
         let stamps = Stamps::read(maildir)?;
-        let mut listing =
-            Listing { maildir: maildir.clone(), names: String::new(), entries: Vec::new(), stamps };
+        let mut listing = Listing {
+            maildir: maildir.clone(),
+            names: String::new(),
+            entries: Vec::new(),
+            stamps,
+            settled: false,
+        };
         // `new` first: what a reader moves on meanwhile is then seen twice, not missed.
-        listing.scan(Folder::New)?;
-        listing.scan(Folder::Cur)?;
+        listing.scan(Folder::New, &measured)?;
+        listing.scan(Folder::Cur, &measured)?;
         let Listing { names, entries, .. } = &mut listing;
         entries.sort_by(|a, b| {
             (a.arrival, unique_part(&names[a.name.clone()]))
@@ -102,7 +124,7 @@ impl Listing {
         Ok(listing)
     }
 
-    fn scan(&mut self, folder: Folder) -> Result<(), MailboxError> {
+    fn scan(&mut self, folder: Folder, measured: &HashMap<&str, u64>) -> Result<(), MailboxError> {
         let directory = self.maildir.path().join(folder.name());
         for entry in fs::read_dir(&directory).map_err(|error| self.maildir.error(error))? {
             let entry = entry.map_err(|error| self.maildir.error(error))?;
@@ -112,7 +134,10 @@ impl Listing {
             if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
                 continue;
             }
-            let Some(wire_size) = wire_size(name).or_else(|| measure(&entry.path())) else { continue };
+            let size = wire_size(name)
+                .or_else(|| measured.get(unique_part(name)).copied())
+                .or_else(|| measure(&entry.path()));
+            let Some(wire_size) = size else { continue };
             let start = self.names.len();
             self.names.push_str(name);
             self.entries.push(Entry {
@@ -140,9 +165,9 @@ impl Listing {
         self.entries.iter().map(|entry| entry.wire_size).collect()
     }
 
-    /// The unique id of each message.
-    pub fn uids(&self) -> Vec<String> {
-        self.entries.iter().map(|entry| uid(self.name(entry))).collect()
+    /// The unique ids of `count` messages from `first` on.
+    pub fn uids(&self, first: usize, count: usize) -> Vec<String> {
+        self.entries.iter().skip(first).take(count).map(|entry| uid(self.name(entry))).collect()
     }
 
     fn name(&self, entry: &Entry) -> &str {
@@ -153,20 +178,31 @@ impl Listing {
         self.maildir.path().join(entry.folder.name()).join(self.name(entry))
     }
 
-    /// Opens a message for reading, wherever a reader may have moved it since. `None` if it is gone.
+    /// Opens a message for reading where it was when this was listed. `None` if it is not there.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn open_in_place(&self, index: usize) -> Result<Option<File>, MailboxError> {
+        let Some(entry) = self.entries.get(index) else { return Ok(None) };
+        match File::open(self.path(entry)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.maildir.error(error)),
+        }
+    }
+
+    /// Opens a message for reading, wherever a reader may have moved it since: that may read whole
+    /// directories. `None` if it is gone.
     ///
     /// # Errors
     /// If the mailbox cannot be read.
     pub fn open(&self, index: usize) -> Result<Option<File>, MailboxError> {
-        let Some(entry) = self.entries.get(index) else { return Ok(None) };
-        match File::open(self.path(entry)) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let Some(path) = self.maildir.find(unique_part(self.name(entry)))? else { return Ok(None) };
-                File::open(path).map(Some).map_err(|error| self.maildir.error(error))
-            }
-            Err(error) => Err(self.maildir.error(error)),
+        if let Some(file) = self.open_in_place(index)? {
+            return Ok(Some(file));
         }
+        let Some(entry) = self.entries.get(index) else { return Ok(None) };
+        let Some(path) = self.maildir.find(unique_part(self.name(entry)))? else { return Ok(None) };
+        File::open(path).map(Some).map_err(|error| self.maildir.error(error))
     }
 
     /// Removes these messages durably. One that is gone already counts as removed.
@@ -267,7 +303,7 @@ mod tests {
         ]);
         fs::create_dir(maildir.path().join("new/100.directory")).unwrap();
         let listing = Listing::read(&maildir).unwrap();
-        assert_eq!(listing.uids(), ["200.a.host", "200.y.host", "300.x.host", "1000.z.host"]);
+        assert_eq!(listing.uids(0, 100), ["200.a.host", "200.y.host", "300.x.host", "1000.z.host"]);
         assert_eq!(listing.wire_sizes(), [0, 6, 3, 6]);
     }
 
@@ -294,7 +330,7 @@ mod tests {
         before.mark_seen([0]);
         assert!(maildir.path().join("cur/1.a.host,S=2,W=3:2,S").exists());
         let after = Listing::read(&maildir).unwrap();
-        assert_eq!(after.uids(), before.uids());
+        assert_eq!(after.uids(0, 100), before.uids(0, 100));
         assert_eq!(after.wire_sizes(), before.wire_sizes());
     }
 

@@ -18,7 +18,30 @@ const MESSAGES_MAX: usize = 2_000_000;
 /// Listings of the mailboxes that were read last.
 #[derive(Debug, Default)]
 pub struct ListingCache {
-    kept: Mutex<HashMap<PathBuf, Arc<Listing>>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    listings: HashMap<PathBuf, Arc<Listing>>,
+    /// Messages in all of them; a mailbox counts as one more, so that empty ones count too.
+    messages: usize,
+}
+
+impl Kept {
+    fn remove(&mut self, maildir: &Maildir) {
+        if let Some(listing) = self.listings.remove(maildir.path()) {
+            self.messages -= listing.len() + 1;
+        }
+    }
+
+    fn insert(&mut self, maildir: &Maildir, listing: &Arc<Listing>) {
+        if self.messages + listing.len() > MESSAGES_MAX {
+            *self = Kept::default();
+        }
+        self.messages += listing.len() + 1;
+        self.listings.insert(maildir.path().to_path_buf(), Arc::clone(listing));
+    }
 }
 
 impl ListingCache {
@@ -32,23 +55,24 @@ impl ListingCache {
     /// # Errors
     /// If the mailbox cannot be read.
     pub fn list(&self, maildir: &Maildir) -> Result<Arc<Listing>, MailboxError> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(maildir.path()).cloned();
-        if let Some(listing) = kept
+        let before = {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.listings.get(maildir.path()).cloned()
+        };
+        if let Some(listing) = &before
+            && listing.settled
             && listing.stamps == Stamps::read(maildir)?
         {
-            return Ok(listing);
+            return Ok(Arc::clone(listing));
         }
         let now = SystemTime::now();
-        let listing = Arc::new(Listing::read(maildir)?);
+        let mut listing = Listing::read_after(maildir, before.as_deref())?;
+        listing.settled = settled(listing.stamps, now);
+        let listing = Arc::new(listing);
+        // One that is too young to be trusted is kept for the sizes that it measured.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.remove(maildir.path());
-        if settled(listing.stamps, now) {
-            let messages: usize = kept.values().map(|listing| listing.len()).sum();
-            if messages + listing.len() > MESSAGES_MAX {
-                kept.clear();
-            }
-            kept.insert(maildir.path().to_path_buf(), Arc::clone(&listing));
-        }
+        kept.remove(maildir);
+        kept.insert(maildir, &listing);
         Ok(listing)
     }
 }

@@ -63,6 +63,8 @@ impl Desk {
         let at = match connect(config, Role::Directory)? {
             Some(client) => At::Server(Box::new(client)),
             None => {
+                // As in the roles: their group shares mailboxes, and nobody else sees them.
+                rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o007));
                 let identities = Identities::of(config);
                 privileges::prepare_directories(config, identities)?;
                 let store = rules::open_store(&Settings::of(config))?;

@@ -67,7 +67,7 @@ enum Command {
 pub fn run() -> anyhow::Result<ExitCode> {
     let Arguments { config, command } = Arguments::parse();
     match command {
-        Command::Role { role } => roles::run(role).map(|()| ExitCode::SUCCESS),
+        Command::Role { role } => roles::run(role),
         Command::Try(arguments) => try_out::run(&arguments),
         Command::Init(arguments) => init::run(&config, &arguments),
         Command::Serve => serve::run(config),

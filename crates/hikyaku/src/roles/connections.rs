@@ -19,6 +19,9 @@ use tracing::{info, warn};
 use crate::config::Limits;
 use crate::control::Settings;
 
+/// How long a client may take to hear that the connection ends.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Takes the connections of one service, each into a task of its own.
 pub struct Reception {
     /// `smtp` or `pop3`, for the log.
@@ -106,6 +109,11 @@ impl Reception {
                 });
             }
         }
+    }
+
+    /// How many connections there are.
+    pub fn inside(&self) -> usize {
+        self.gate.inside()
     }
 
     /// Takes no more connections, tells those that are in, and waits up to `patience` for them.
@@ -214,14 +222,24 @@ impl Stream {
     /// Starts TLS as the server.
     ///
     /// # Errors
-    /// If the handshake fails, or takes longer than `patience`.
+    /// If the handshake fails, takes longer than `patience`, or the server stops meanwhile.
     pub async fn encrypt(
         stream: TcpStream,
         acceptor: &TlsAcceptor,
         patience: Duration,
+        stopping: &mut watch::Receiver<bool>,
     ) -> io::Result<Stream> {
-        let stream = tokio::time::timeout(patience, acceptor.accept(stream)).await??;
-        Ok(Stream::Tls(Box::new(stream)))
+        tokio::select! {
+            stream = tokio::time::timeout(patience, acceptor.accept(stream)) => {
+                Ok(Stream::Tls(Box::new(stream??)))
+            }
+            _ = stopping.wait_for(|stop| *stop) => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+
+    /// Ends the connection; a client that does not take the end is not waited for.
+    pub async fn close(&mut self) {
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, self.shutdown()).await;
     }
 
     /// Sends all of it.

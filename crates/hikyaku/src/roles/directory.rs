@@ -21,6 +21,9 @@ use crate::rules::{self, Ruled};
 /// How often a look is taken whether another process changed the database.
 const CHANGE_LOOK: Duration = Duration::from_millis(500);
 
+/// What somebody who fails to log in waits, so that guessing takes long.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
 struct Desk {
     store: Store,
     /// This host's name.
@@ -45,7 +48,7 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     orders.ready()?;
     loop {
         match orders.next().await {
-            Told::Call(Role::Local, stream) => desk.local.attach(stream)?,
+            Told::Call(called @ Role::Local, stream) => desk.local.attach(stream, orders.mend(called))?,
             Told::Answer(role, stream) => {
                 tokio::spawn(answer_caller(Arc::clone(&desk), stream, Caller::Role(role), Actor::Server));
             }
@@ -115,7 +118,14 @@ fn answer(
         }
         (Caller::Role(Role::Pop3), Request::Login(login)) => {
             let desk = Arc::clone(desk);
-            tokio::task::spawn_blocking(move || responder.send(desk.login(&login)));
+            tokio::spawn(async move {
+                let response = tokio::task::spawn_blocking(move || desk.login(&login)).await;
+                let response = response.unwrap_or(Response::Unavailable);
+                if matches!(response, Response::LoginRefused(LoginRefused::Credentials)) {
+                    tokio::time::sleep(FAILURE_PAUSE).await;
+                }
+                responder.send(response);
+            });
         }
         (Caller::Operator, Request::Rule(rule)) => {
             let (desk, who) = (Arc::clone(desk), who.clone());

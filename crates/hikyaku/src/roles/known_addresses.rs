@@ -45,12 +45,12 @@ impl KnownAddresses {
         KnownAddresses { directory, known }
     }
 
-    /// Uses this socket to `directory` from now on.
+    /// Uses this socket to `directory` from now on; `broken` is called when it ends.
     ///
     /// # Errors
     /// If the socket cannot be watched.
-    pub fn attach(&self, stream: UnixStream) -> std::io::Result<()> {
-        self.directory.attach(stream)
+    pub fn attach(&self, stream: UnixStream, broken: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+        self.directory.attach(stream, broken)
     }
 
     /// Where this address leads.

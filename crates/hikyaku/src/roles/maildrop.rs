@@ -19,6 +19,9 @@ use tracing::{error, warn};
 use super::{Caller, Orders, Told, ended, unix_now};
 use crate::control::{Role, Start};
 
+/// How many unique ids go into one answer.
+const UIDS_MAX: usize = 20_000;
+
 struct House {
     grant_key: GrantKey,
     listings: ListingCache,
@@ -41,7 +44,7 @@ impl Drop for Visit {
 }
 
 /// The open mailboxes of one peer. When it goes, all are unlocked.
-type Visits = Arc<Mutex<(u64, HashMap<SessionId, Arc<Visit>>)>>;
+type Visits = Arc<Mutex<HashMap<SessionId, Arc<Visit>>>>;
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     let grant_key = start.grant_key.context("the maildrop role was given no key for grants")?;
@@ -73,22 +76,23 @@ fn answer(house: &Arc<House>, visits: &Visits, request: Parcel<Request>, respond
             // A large mailbox that is read for the first time takes a while.
             tokio::task::spawn_blocking(move || responder.send(open(&house, &visits, grant)));
         }
-        Request::Uids(session) => responder.send(match visit(visits, session) {
-            Some(visit) => Response::Uids(visit.listing.uids()),
+        Request::Uids { session, first } => responder.send(match visit(visits, session) {
+            Some(visit) => Response::Uids(visit.listing.uids(first as usize, UIDS_MAX)),
             None => Response::Unavailable,
         }),
         Request::Fetch { session, first, count } => {
             let Some(visit) = visit(visits, session) else { return responder.send(Response::Unavailable) };
-            match visit.fetch(first as usize, count as usize) {
-                Ok(fds) => responder.send(Parcel::with_fds(Response::Fetched, fds)),
-                Err(problem) => {
-                    error!(event = "mailbox_error", account = visit.account, %problem);
-                    responder.send(Response::Unavailable);
+            match visit.fetch_in_place(first as usize, count as usize) {
+                Ok(fds) if fds.is_empty() => {
+                    // Some reader moved it: to look for it, a whole directory is read.
+                    tokio::task::spawn_blocking(move || responder.send(visit.look_for(first as usize)));
                 }
+                Ok(fds) => responder.send(Parcel::with_fds(Response::Fetched, fds)),
+                Err(problem) => responder.send(visit.unavailable(&problem)),
             }
         }
         Request::Finish { session, remove, seen } => {
-            let Some(visit) = lock(visits).1.remove(&session) else {
+            let Some(visit) = lock(visits).remove(&session) else {
                 return responder.send(Response::Unavailable);
             };
             if remove.is_empty() && seen.is_empty() {
@@ -131,19 +135,19 @@ fn open(house: &Arc<House>, visits: &Visits, grant: MailboxGrant) -> Response {
     }
     let sizes = listing.wire_sizes();
     let visit = Arc::new(Visit { house: Arc::clone(house), account, maildir, listing });
-    let mut visits = lock(visits);
-    visits.0 += 1;
-    let session = SessionId(visits.0);
-    visits.1.insert(session, visit);
+    // At random, so that the name of a mailbox that was open before this role died is never that of
+    // somebody else's now.
+    let session = SessionId(rand::random());
+    lock(visits).insert(session, visit);
     Response::Opened(session, sizes)
 }
 
 impl Visit {
-    /// Opens messages, from `first` on, until one is gone.
-    fn fetch(&self, first: usize, count: usize) -> Result<Vec<OwnedFd>, MailboxError> {
+    /// Opens messages, from `first` on, until one is not where it was.
+    fn fetch_in_place(&self, first: usize, count: usize) -> Result<Vec<OwnedFd>, MailboxError> {
         let mut fds = Vec::new();
         for index in first..first.saturating_add(count.min(FDS_MAX)) {
-            match self.listing.open(index) {
+            match self.listing.open_in_place(index) {
                 Ok(Some(file)) => fds.push(file.into()),
                 // What was asked for is the first; those after it were only hoped for.
                 Err(problem) if index == first => return Err(problem),
@@ -151,6 +155,19 @@ impl Visit {
             }
         }
         Ok(fds)
+    }
+
+    /// Opens one message, wherever it is now; without a descriptor if it is gone.
+    fn look_for(&self, index: usize) -> Parcel<Response> {
+        match self.listing.open(index) {
+            Ok(file) => Parcel::with_fds(Response::Fetched, file.into_iter().map(OwnedFd::from).collect()),
+            Err(problem) => self.unavailable(&problem).into(),
+        }
+    }
+
+    fn unavailable(&self, problem: &MailboxError) -> Response {
+        error!(event = "mailbox_error", account = self.account, %problem);
+        Response::Unavailable
     }
 
     /// Removes and marks messages; says how many are still there that should not be.
@@ -169,7 +186,7 @@ impl Visit {
 }
 
 fn visit(visits: &Visits, session: SessionId) -> Option<Arc<Visit>> {
-    lock(visits).1.get(&session).cloned()
+    lock(visits).get(&session).cloned()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -19,6 +19,7 @@ mod tls;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -33,16 +34,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs one role in this process, until the supervisor says stop or is gone.
 ///
+/// If it cannot do its work at all, the log says why, and the supervisor starts it again.
+///
 /// # Errors
-/// If the role cannot do its work at all; the supervisor then starts it again.
-pub fn run(role: Role) -> anyhow::Result<()> {
+/// If nobody gave it its orders: it was started by hand.
+pub fn run(role: Role) -> anyhow::Result<ExitCode> {
     let (stream, start) = control::first_order()?;
     logging::start(&start.settings.log);
-    let outcome = run_started(role, stream, start);
-    if let Err(problem) = &outcome {
-        tracing::error!(event = "role_failed", role = role.name(), problem = format!("{problem:#}"));
-    }
-    outcome
+    let Err(problem) = run_started(role, stream, start) else { return Ok(ExitCode::SUCCESS) };
+    tracing::error!(event = "role_failed", role = role.name(), problem = format!("{problem:#}"));
+    Ok(ExitCode::FAILURE)
 }
 
 fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<()> {
@@ -50,6 +51,8 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let zone = time::UtcOffset::current_local_offset().unwrap_or(time::UtcOffset::UTC);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o007));
+    // The name that process lists show, as the program was started through /proc.
+    let _ = rustix::thread::set_name(c"hikyaku");
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let gaps = confinement::confine(role, &start.settings.paths)
         .with_context(|| format!("cannot confine the {} role", role.name()))?;
@@ -66,6 +69,7 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     runtime.enable_all().build()?.block_on(async {
+        ignore_signals()?;
         let orders = Orders::open(stream, role)?;
         match role {
             Role::Keys => keys::run(orders, start).await,
@@ -77,6 +81,17 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
             Role::Smtp => smtp::run(orders, start, zone).await,
         }
     })
+}
+
+/// The supervisor says when to stop: a signal that a whole group or unit is sent must not end a role
+/// with mail in hand.
+fn ignore_signals() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    for kind in [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()] {
+        // Once registered, the default action never comes back.
+        drop(signal(kind)?);
+    }
+    Ok(())
 }
 
 /// The supervisor's orders to this role.
@@ -106,6 +121,15 @@ impl Orders {
     /// Tells the supervisor that the role does its work.
     fn ready(&self) -> anyhow::Result<()> {
         Ok(self.reports.push(Kind::Event, 0, Parcel::from(Report::Ready))?)
+    }
+
+    /// What to do when the way to this role ends: ask for another.
+    fn mend(&self, called: Role) -> impl FnOnce() + Send + 'static {
+        let reports = self.reports.clone();
+        move || {
+            // A supervisor that is gone mends nothing, and this role will notice.
+            let _ = reports.push(Kind::Event, 0, Parcel::from(Report::Broken(called)));
+        }
     }
 
     /// The next order. That the supervisor is gone means stop.

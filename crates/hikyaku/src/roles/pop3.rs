@@ -19,7 +19,7 @@ use pop3::{
     Action, Channel, Credentials, LoginFailure, NotRemoved, NotTransmitted, Session, Transmit, Uids,
     Unavailable,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
@@ -30,10 +30,10 @@ use crate::control::{Door, Role, Start};
 
 /// Octets of a message that are read, encoded and sent at a time.
 const PIECE: usize = 256 << 10;
-/// The most messages that are opened ahead for a client that reads one after the other.
-const AHEAD_MAX: u32 = 32;
-/// What a client that fails to log in waits, so that guessing takes long.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// The most messages that are opened ahead for a client that reads one after the other, and for
+/// all clients together.
+const AHEAD_MAX: usize = 32;
+const AHEAD_IN_ALL: usize = 1024;
 /// How long sessions may take to end when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a client may take to read or to negotiate TLS.
@@ -44,6 +44,7 @@ struct House {
     directory: Client<Directory>,
     maildrop: Client<Maildrop>,
     acceptor: TlsAcceptor,
+    reception: Arc<Reception>,
 }
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
@@ -52,14 +53,19 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
         directory: Client::new(PATIENCE),
         maildrop: Client::new(PATIENCE),
         acceptor: tls.acceptor()?,
+        reception: Reception::new("pop3", start.settings),
     });
-    let reception = Reception::new("pop3", start.settings);
+    let reception = Arc::clone(&house.reception);
     orders.ready()?;
     loop {
         match orders.next().await {
-            Told::Call(Role::Directory, stream) => house.directory.attach(stream)?,
-            Told::Call(Role::Maildrop, stream) => house.maildrop.attach(stream)?,
-            Told::Call(Role::Keys, stream) => tls.attach(stream)?,
+            Told::Call(called @ Role::Directory, stream) => {
+                house.directory.attach(stream, orders.mend(called))?
+            }
+            Told::Call(called @ Role::Maildrop, stream) => {
+                house.maildrop.attach(stream, orders.mend(called))?
+            }
+            Told::Call(called @ Role::Keys, stream) => tls.attach(stream, orders.mend(called))?,
             Told::Listen(door, listener) => {
                 let house = Arc::clone(&house);
                 let converse = move |visitor| converse(Arc::clone(&house), door, visitor);
@@ -81,7 +87,9 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
     let Visitor { stream, peer, settings, mut stopping } = visitor;
     let client = peer.ip();
     let (stream, channel) = match door {
-        Door::Pop3s => (Stream::encrypt(stream, &house.acceptor, STALL_MAX).await?, Channel::Tls),
+        Door::Pop3s => {
+            (Stream::encrypt(stream, &house.acceptor, STALL_MAX, &mut stopping).await?, Channel::Tls)
+        }
         _ if client.is_loopback() || settings.allow_plaintext_login => {
             (Stream::Plain(stream), Channel::Trusted)
         }
@@ -104,12 +112,12 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
                 Action::Remove(messages) => session.removed(visit.remove(&messages).await),
                 Action::StartTls => {
                     let Some(Stream::Plain(plain)) = stream.take() else { return Ok(()) };
-                    stream = Some(Stream::encrypt(plain, &house.acceptor, STALL_MAX).await?);
+                    stream = Some(Stream::encrypt(plain, &house.acceptor, STALL_MAX, &mut stopping).await?);
                     session.tls_started();
                     break;
                 }
                 Action::Close => {
-                    let _ = open.shutdown().await;
+                    open.close().await;
                     return Ok(());
                 }
             }
@@ -163,9 +171,6 @@ impl Visit<'_> {
             }
             Err(failure) => {
                 info!(event = "login_refused", service = "pop3", client = %self.client, name, reason = %failure);
-                if *failure == LoginFailure::Credentials {
-                    tokio::time::sleep(FAILURE_PAUSE).await;
-                }
             }
         }
         outcome
@@ -211,23 +216,25 @@ impl Visit<'_> {
 
     async fn uids(&mut self) -> Result<Uids, Unavailable> {
         let mailbox = self.mailbox.as_ref().ok_or(Unavailable)?;
-        match self
-            .house
-            .maildrop
-            .call(maildrop::Request::Uids(mailbox.session))
-            .await
-            .map(|answer| answer.value)
-        {
-            Ok(maildrop::Response::Uids(uids)) => Uids::new(uids).map_err(|_| Unavailable),
-            _ => Err(Unavailable),
+        let mut all = Uids::default();
+        while all.len() < mailbox.messages as usize {
+            let ask = maildrop::Request::Uids { session: mailbox.session, first: all.len() as u32 };
+            match self.house.maildrop.call(ask).await.map(|answer| answer.value) {
+                Ok(maildrop::Response::Uids(some)) if !some.is_empty() => {
+                    some.iter().try_for_each(|uid| all.push(uid)).map_err(|_| Unavailable)?;
+                }
+                _ => return Err(Unavailable),
+            }
         }
+        Ok(all)
     }
 
     /// Streams one message. While nothing was sent the client can still be told `-ERR`.
     async fn transmit(&mut self, what: &Transmit, stream: &mut Stream) -> Result<(), NotTransmitted> {
         let mailbox = self.mailbox.as_mut().ok_or(NotTransmitted::Gone)?;
         let index = u32::try_from(what.index).map_err(|_| NotTransmitted::Gone)?;
-        let mut file = File::from(mailbox.message(index, &self.house.maildrop).await?);
+        let ahead_max = (AHEAD_IN_ALL / self.house.reception.inside().max(1)).clamp(1, AHEAD_MAX);
+        let mut file = File::from(mailbox.message(index, ahead_max as u32, &self.house.maildrop).await?);
         let mut encoder = Encoder::new(what.body_lines);
         let mut piece = vec![0; PIECE.min(64 << 10)];
         let mut out = Vec::with_capacity(piece.len() + what.opening.len() + 64);
@@ -265,7 +272,7 @@ impl Visit<'_> {
         let removed = remove.len();
         let finish = maildrop::Request::Finish {
             session: mailbox.session,
-            seen: mailbox.seen.into_iter().filter(|index| !remove.contains(index)).collect(),
+            seen: mailbox.seen.into_iter().filter(|index| remove.binary_search(index).is_err()).collect(),
             remove,
         };
         match self.house.maildrop.call(finish).await.map(|answer| answer.value) {
@@ -286,7 +293,12 @@ impl Visit<'_> {
 impl OpenMailbox {
     /// The open file of a message. Who reads one after the other has the next ones opened ahead:
     /// one call to `maildrop` then serves many.
-    async fn message(&mut self, index: u32, maildrop: &Client<Maildrop>) -> Result<OwnedFd, NotTransmitted> {
+    async fn message(
+        &mut self,
+        index: u32,
+        ahead_max: u32,
+        maildrop: &Client<Maildrop>,
+    ) -> Result<OwnedFd, NotTransmitted> {
         self.in_a_row = if index == self.expected { self.in_a_row + 1 } else { 0 };
         self.expected = index + 1;
         while let Some((ready, fd)) = self.ahead.pop_front() {
@@ -295,7 +307,7 @@ impl OpenMailbox {
             }
         }
         let count =
-            (1 << self.in_a_row.min(8)).min(AHEAD_MAX).min(self.messages.saturating_sub(index)).max(1);
+            (1 << self.in_a_row.min(8)).min(ahead_max).min(self.messages.saturating_sub(index)).max(1);
         let fetch = maildrop::Request::Fetch { session: self.session, first: index, count };
         let answer = maildrop.call(fetch).await.map_err(|_| NotTransmitted::Unavailable)?;
         match answer.value {

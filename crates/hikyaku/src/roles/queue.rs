@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -20,11 +20,13 @@ use tracing::{error, info, warn};
 use super::known_addresses::KnownAddresses;
 use super::queue_scheduler::{Queue, Scheduler};
 use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators};
+use crate::config::Limits;
 use crate::control::{Role, Settings, Start};
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     let settings = start.settings;
     let queue = open(&settings)?;
+    let most = settings.limits.clone();
     let addresses = KnownAddresses::new();
     let local = Client::new(PATIENCE);
     let (stop, stopping) = watch::channel(false);
@@ -33,15 +35,15 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     orders.ready()?;
     loop {
         match orders.next().await {
-            Told::Call(Role::Directory, stream) => addresses.attach(stream)?,
-            Told::Call(Role::Local, stream) => local.attach(stream)?,
+            Told::Call(called @ Role::Directory, stream) => addresses.attach(stream, orders.mend(called))?,
+            Told::Call(called @ Role::Local, stream) => local.attach(stream, orders.mend(called))?,
             Told::Answer(role, stream) => {
-                tokio::spawn(answer_caller(queue.clone(), stream, Caller::Role(role)));
+                tokio::spawn(answer_caller(queue.clone(), stream, Caller::Role(role), most.clone()));
             }
             Told::HearOperators(listener) => {
-                let queue = queue.clone();
+                let (queue, most) = (queue.clone(), most.clone());
                 tokio::spawn(hear_operators(listener, move |stream, _uid| {
-                    tokio::spawn(answer_caller(queue.clone(), stream, Caller::Operator));
+                    tokio::spawn(answer_caller(queue.clone(), stream, Caller::Operator, most.clone()));
                 }));
             }
             Told::Reload(settings) => scheduler.reload(*settings),
@@ -69,10 +71,15 @@ fn open(settings: &Settings) -> anyhow::Result<Queue> {
     Ok(queue)
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Bodies that are arriving from one caller.
 type Arriving = Arc<Mutex<HashMap<QueueId, BlobWriter<Files>>>>;
 
-async fn answer_caller(queue: Queue, stream: UnixStream, caller: Caller) {
+/// `most` bounds what one caller can make us hold, whatever it says.
+async fn answer_caller(queue: Queue, stream: UnixStream, caller: Caller, most: Limits) {
     let arriving = Arriving::default();
     let outcome = serve::<Service>(
         stream,
@@ -89,7 +96,7 @@ async fn answer_caller(queue: Queue, stream: UnixStream, caller: Caller) {
             ) => {
                 warn!(event = "refused", what = "call", ?caller, "a caller asked what it may not");
             }
-            (Caller::Role(_), _) => take_in(&queue, &arriving, request, responder),
+            (Caller::Role(_), _) => take_in(&queue, &arriving, &most, request, responder),
             (Caller::Operator, _) => {
                 let queue = queue.clone();
                 tokio::task::spawn_blocking(move || responder.send(look(&queue, request.value)));
@@ -101,7 +108,13 @@ async fn answer_caller(queue: Queue, stream: UnixStream, caller: Caller) {
 }
 
 /// Mail comes in. The answer to an acceptance is given by the committer, after the sync.
-fn take_in(queue: &Queue, arriving: &Arriving, request: Parcel<Request>, responder: Responder<Service>) {
+fn take_in(
+    queue: &Queue,
+    arriving: &Arriving,
+    most: &Limits,
+    request: Parcel<Request>,
+    responder: Responder<Service>,
+) {
     let Parcel { value, raw, .. } = request;
     match value {
         Request::Accept(arrival) => {
@@ -110,34 +123,39 @@ fn take_in(queue: &Queue, arriving: &Arriving, request: Parcel<Request>, respond
             let body = Body::Inline(vec![Bytes::copy_from_slice(&raw)]);
             accept(queue, arrival, body, responder);
         }
+        Request::Begin(_) if lock(arriving).len() >= most.connections_max => {
+            responder.send(Response::NotAccepted(NotAccepted::TryLater));
+        }
         Request::Begin(id) => match queue.blob(id) {
             Ok(writer) => {
-                arriving.lock().unwrap_or_else(PoisonError::into_inner).insert(id, writer);
+                lock(arriving).insert(id, writer);
                 responder.send(Response::GoOn);
             }
             Err(problem) => responder.send(not_accepted(&problem)),
         },
         Request::Append(id) => {
-            let writer = arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            let Some(mut writer) = writer else {
+            let writer = lock(arriving).remove(&id);
+            // The session counts as well; what it lets through and its trace field are a little more.
+            let fits = |writer: &BlobWriter<Files>| writer.length() < most.message_size_max + (1 << 20);
+            let Some(mut writer) = writer.filter(fits) else {
                 return responder.send(Response::NotAccepted(NotAccepted::TryLater));
             };
             let arriving = Arc::clone(arriving);
             tokio::task::spawn_blocking(move || match writer.append(&raw) {
                 Ok(()) => {
-                    arriving.lock().unwrap_or_else(PoisonError::into_inner).insert(id, writer);
+                    lock(&arriving).insert(id, writer);
                     responder.send(Response::GoOn);
                 }
                 Err(problem) => responder.send(not_accepted(&problem)),
             });
         }
         Request::AcceptBlob(arrival) => {
-            let writer = arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(&arrival.id);
+            let writer = lock(arriving).remove(&arrival.id);
             let queue = queue.clone();
             tokio::task::spawn_blocking(move || accept_blob(&queue, writer, arrival, responder));
         }
         Request::Discard(id) => {
-            drop(arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(&id));
+            drop(lock(arriving).remove(&id));
             responder.send(Response::GoOn);
         }
         Request::List { .. } | Request::Show(_) | Request::Stats => {}

@@ -1,6 +1,7 @@
 //! What becomes of messages whose time has come: routed, handed to `local`, their outcomes
 //! recorded, their failures reported to who sent them.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use envelope::{Address, Destination, Envelope, QueueId, QueueIds, ReversePath};
+use envelope::{Address, Destination, Envelope, QueueId, QueueIds, Refusal, ReversePath};
 use link::services::local::{Deliver, Local, LocalRecipient, Outcome, Request, Response};
 use link::{CallError, Client, Parcel};
 use message::Status;
@@ -29,6 +30,8 @@ pub type Queue = queue::Queue<queue::Files>;
 const OWN_FAULT_PAUSE: u64 = 30;
 /// A message that came so few seconds ago is still in memory.
 const FRESH: u64 = 2;
+/// Recipients that are handed to `local` at a time.
+const RECIPIENTS_AT_A_TIME: usize = 500;
 /// Messages that are looked for at a time.
 const BATCH: usize = 64;
 
@@ -41,6 +44,8 @@ pub struct Scheduler {
     notices: Notices,
     ids: Mutex<QueueIds>,
     due: Arc<Notify>,
+    /// Messages that were tried though their record does not say so.
+    unrecorded: Mutex<HashSet<QueueId>>,
     /// A message that was here before may have been tried before.
     started: u64,
 }
@@ -65,6 +70,7 @@ impl Scheduler {
             settings: ArcSwap::from_pointee(settings),
             ids: Mutex::new(QueueIds::new(source)),
             due,
+            unrecorded: Mutex::default(),
             started: unix_now(),
         })
     }
@@ -117,6 +123,8 @@ impl Scheduler {
 
     /// Tries the recipients of one message that are due.
     async fn attempt(self: Arc<Self>, due: Due) {
+        let mut in_flight =
+            InFlight { queue: self.queue.clone(), id: due.id, recipients: due.recipients.clone() };
         let message = match self.load(&due).await {
             Ok(message) => message,
             Err(problem) => {
@@ -126,14 +134,20 @@ impl Scheduler {
                 let deferred = due.recipients.into_iter().map(|number| {
                     (number, RecipientOutcome::Deferred { until: again, reply: problem.clone() })
                 });
-                return self.record(due.id, deferred.collect(), Vec::new());
+                self.record(due.id, deferred.collect(), Vec::new());
+                return in_flight.settled();
             }
         };
         let mut attempt =
             Attempt { scheduler: &self, message: &message, outcomes: Vec::new(), failures: Vec::new() };
-        let here = attempt.route(&due.recipients).await;
-        attempt.deliver(here).await;
+        let mut here = attempt.route(&due.recipients).await;
+        while !here.is_empty() {
+            let rest = here.split_off(here.len().min(RECIPIENTS_AT_A_TIME));
+            attempt.deliver(here).await;
+            here = rest;
+        }
         attempt.record().await;
+        in_flight.settled();
     }
 
     async fn load(&self, due: &Due) -> Result<Message<File>, String> {
@@ -159,15 +173,42 @@ impl Scheduler {
     ) {
         let numbers: Vec<u32> = outcomes.iter().map(|(number, _)| *number).collect();
         let (queue, runtime) = (self.queue.clone(), tokio::runtime::Handle::current());
+        let scheduler = Arc::clone(self);
         self.queue.record(id, outcomes, reports, move |recorded| {
+            let mut unrecorded = scheduler.unrecorded.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(problem) = recorded {
                 error!(event = "outcome_not_recorded", queue_id = %id, %problem);
+                unrecorded.insert(id);
                 runtime.spawn(async move {
                     tokio::time::sleep(Duration::from_secs(OWN_FAULT_PAUSE)).await;
                     queue.release(id, &numbers);
                 });
+            } else {
+                unrecorded.remove(&id);
             }
         });
+    }
+}
+
+/// Recipients of whom nothing has been recorded yet. Dropped so, by a fault of ours, they are due
+/// again: nobody is forgotten in flight.
+struct InFlight {
+    queue: Queue,
+    id: QueueId,
+    recipients: Vec<u32>,
+}
+
+impl InFlight {
+    fn settled(&mut self) {
+        self.recipients.clear();
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if !self.recipients.is_empty() {
+            self.queue.release(self.id, &self.recipients);
+        }
     }
 }
 
@@ -183,8 +224,14 @@ impl Attempt<'_> {
     /// Asks where each recipient leads; settles those that lead nowhere we can deliver to.
     async fn route(&mut self, numbers: &[u32]) -> Vec<LocalRecipient> {
         let mut here = Vec::with_capacity(numbers.len());
+        let mut silent = None;
         for &number in numbers {
             let Some(address) = self.address(number).cloned() else { continue };
+            // Once it was waited for in vain is enough.
+            if let Some(refusal) = silent {
+                self.own_fault(number, Refusal::to_string(&refusal));
+                continue;
+            }
             match self.scheduler.addresses.resolve(&address).await {
                 Ok(Destination::Local(mailbox)) => here.push(LocalRecipient { number, address, mailbox }),
                 Ok(Destination::NoSuchMailbox) => {
@@ -196,7 +243,10 @@ impl Attempt<'_> {
                     Channel::Remote,
                     "This version does not deliver to other hosts yet. (#4.4.1)".into(),
                 ),
-                Err(refusal) => self.own_fault(number, refusal.to_string()),
+                Err(refusal) => {
+                    silent = Some(refusal);
+                    self.own_fault(number, refusal.to_string());
+                }
             }
         }
         here
@@ -245,7 +295,8 @@ impl Attempt<'_> {
     ) -> Result<Vec<link::services::local::Delivered>, String> {
         let message = self.message;
         let arrived = message.arrival / 1_000_000;
-        let tried = message.recipients.iter().any(|state| state.attempts > 0);
+        let tried = message.recipients.iter().any(|state| state.attempts > 0)
+            || self.scheduler.unrecorded.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.id);
         let mut deliver = Deliver {
             id: message.id,
             arrived,

@@ -11,7 +11,7 @@ use link::Client;
 use link::services::queue::{NotAccepted, Queue};
 use smtp::{Action, Event, Mode, Peer, Session, TlsInfo};
 use time::{OffsetDateTime, UtcOffset};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
@@ -49,9 +49,11 @@ pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::R
     orders.ready()?;
     loop {
         match orders.next().await {
-            Told::Call(Role::Queue, stream) => house.queue.attach(stream)?,
-            Told::Call(Role::Directory, stream) => house.addresses.attach(stream)?,
-            Told::Call(Role::Keys, stream) => tls.attach(stream)?,
+            Told::Call(called @ Role::Queue, stream) => house.queue.attach(stream, orders.mend(called))?,
+            Told::Call(called @ Role::Directory, stream) => {
+                house.addresses.attach(stream, orders.mend(called))?
+            }
+            Told::Call(called @ Role::Keys, stream) => tls.attach(stream, orders.mend(called))?,
             Told::Listen(door, listener) => {
                 let house = Arc::clone(&house);
                 let converse = move |visitor| converse(Arc::clone(&house), door, visitor);
@@ -83,7 +85,7 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
     let client = Peer { address: peer.ip(), name: None };
     let manners = Arc::new(session_settings(&settings, door));
     let (stream, mut session) = if door == Door::Submissions {
-        let stream = Stream::encrypt(stream, &house.acceptor, patience).await?;
+        let stream = Stream::encrypt(stream, &house.acceptor, patience, &mut stopping).await?;
         let tls = tls_info(&stream);
         (stream, Session::over_tls(manners, client, tls, Instant::now()))
     } else {
@@ -125,14 +127,14 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
                 Action::Discard => draft = None,
                 Action::StartTls => {
                     let Some(Stream::Plain(plain)) = stream.take() else { return Ok(()) };
-                    let encrypted = Stream::encrypt(plain, &house.acceptor, patience).await?;
+                    let encrypted = Stream::encrypt(plain, &house.acceptor, patience, &mut stopping).await?;
                     session.tls_started(tls_info(&encrypted), Instant::now());
                     stream = Some(encrypted);
                     break;
                 }
                 Action::Log(event) => log(&event, peer),
                 Action::Close => {
-                    let _ = open.shutdown().await;
+                    open.close().await;
                     return Ok(());
                 }
             }

@@ -30,21 +30,21 @@ impl Tls {
         Arc::new_cyclic(|tls: &Weak<Tls>| {
             let tls = tls.clone();
             // A new connection and a renewed certificate both mean: fetch it.
-            let keys = Client::listening(PATIENCE, move |_| {
+            let keys = Client::<Keys>::listening(PATIENCE, move |_| {
                 if let Some(tls) = tls.upgrade() {
                     tokio::spawn(tls.refresh());
                 }
             });
-            Tls { keys, shown: ArcSwapOption::empty() }
+            Tls { keys: keys.answers_within(PATIENCE), shown: ArcSwapOption::empty() }
         })
     }
 
-    /// Uses this socket to `keys` from now on.
+    /// Uses this socket to `keys` from now on; `broken` is called when it ends.
     ///
     /// # Errors
     /// If the socket cannot be watched.
-    pub fn attach(&self, stream: UnixStream) -> std::io::Result<()> {
-        self.keys.attach(stream)
+    pub fn attach(&self, stream: UnixStream, broken: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+        self.keys.attach(stream, broken)
     }
 
     async fn refresh(self: Arc<Self>) {

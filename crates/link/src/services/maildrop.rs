@@ -15,7 +15,7 @@ impl Service for Maildrop {
     type Event = ();
 }
 
-/// Names an open mailbox on one connection.
+/// Names an open mailbox: at random, so that none is ever taken for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub u64);
 
@@ -24,8 +24,13 @@ pub struct SessionId(pub u64);
 pub enum Request {
     /// Open a mailbox and lock it.
     Open(MailboxGrant),
-    /// The unique ids of all its messages.
-    Uids(SessionId),
+    /// The unique ids of its messages from number `first` (from 0) on, as many as fit.
+    Uids {
+        /// The mailbox.
+        session: SessionId,
+        /// The first message's number, from 0.
+        first: u32,
+    },
     /// Open these messages for reading: `count` from number `first` (from 0). The descriptors
     /// come along; fewer than asked if one cannot be opened.
     Fetch {
