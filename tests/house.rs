@@ -36,7 +36,7 @@ pub struct House {
     pub base: u16,
     /// `hikyaku.toml`.
     pub config: PathBuf,
-    server: Option<Child>,
+    server: Option<Server>,
 }
 
 impl House {
@@ -58,9 +58,9 @@ impl House {
         let config = dir.path().join("hikyaku.toml");
         let house = House { dir, base: free_base(), config, server: None };
         house.configure(address, lines);
-        for account in ["abc", "xyz"] {
-            house.ran(&["account", "add", account], &format!("{account}-try\n"));
-        }
+        house.ran(&["init", "--operator", "abc"], "");
+        house.ran(&["account", "passwd", "abc"], "abc-try\n");
+        house.ran(&["account", "add", "xyz"], "xyz-try\n");
         house.ran(&["domain", "add", "shop.example", "--owner", "xyz"], "");
         house
     }
@@ -97,22 +97,18 @@ impl House {
     }
 
     /// Starts the server by these arguments; standard output and error go to files.
-    pub fn spawn(&self, arguments: &[&str], log: &str) -> Child {
+    pub fn spawn(&self, arguments: &[&str], log: &str) -> Server {
         let open =
             |name: &str| File::options().append(true).create(true).open(self.dir.path().join(name)).unwrap();
-        self.command(arguments)
-            .stdin(Stdio::null())
-            .stdout(open("output"))
-            .stderr(open(log))
-            .spawn()
-            .expect("the binary was built with this test")
+        let mut command = self.command(arguments);
+        Server::spawn(command.stdin(Stdio::null()).stdout(open("output")).stderr(open(log)))
     }
 
     /// SIGTERM, and waits for the end.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         let mut server = self.server.take().expect("the server runs");
-        let ended = eventually("the server stops", STOP_PATIENCE, || server.try_wait().unwrap());
+        let ended = eventually("the server stops", STOP_PATIENCE, || server.0.try_wait().unwrap());
         assert!(ended.success(), "the server ended with {ended}");
         ended
     }
@@ -121,11 +117,11 @@ impl House {
     pub fn crash(&mut self) {
         let roles = self.roles();
         let mut server = self.server.take().expect("the server runs");
-        server.kill().unwrap();
+        server.0.kill().unwrap();
         for pid in roles.values() {
             let _ = kill(*pid, Signal::SIGKILL);
         }
-        server.wait().unwrap();
+        server.0.wait().unwrap();
         eventually("all roles are gone", STOP_PATIENCE, || {
             roles.values().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()).then_some(())
         });
@@ -138,7 +134,7 @@ impl House {
 
     /// The supervisor's process.
     pub fn pid(&self) -> Pid {
-        Pid::from_raw(self.server.as_ref().expect("the server runs").id().cast_signed())
+        self.server.as_ref().expect("the server runs").pid()
     }
 
     /// The roles that run now, each with its process.
@@ -257,9 +253,9 @@ impl House {
 
     /// The log's events of this name, each with its fields.
     pub fn events(&self, name: &str) -> Vec<Value> {
-        let lines = self.log();
+        let log = self.log();
+        let lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         lines
-            .lines()
             .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
             .filter(|event| event["event"] == name)
             .collect()
@@ -279,28 +275,46 @@ impl Drop for House {
             let last = &lines[lines.len().saturating_sub(100)..];
             eprintln!("---- the server's log, the last {} lines ----\n{}", last.len(), last.join("\n"));
         }
-        if let Some(mut server) = self.server.take() {
-            end(&mut server);
-        }
+        // Before its directory goes.
+        drop(self.server.take());
     }
 }
 
-/// Ends a server that a test has done with: SIGTERM, and SIGKILL if that does not help.
-pub fn end(server: &mut Child) {
-    let pid = Pid::from_raw(server.id().cast_signed());
-    let roles = roles_of(pid);
-    let _ = kill(pid, Signal::SIGTERM);
-    let deadline = Instant::now() + STOP_PATIENCE;
-    while Instant::now() < deadline {
-        if !matches!(server.try_wait(), Ok(None)) {
+/// A server's process, ended when the test has done with it: by SIGTERM, and by SIGKILL if that
+/// does not help.
+pub struct Server(pub Child);
+
+impl Server {
+    /// Starts it.
+    pub fn spawn(command: &mut Command) -> Server {
+        Server(command.spawn().expect("the binary was built with this test"))
+    }
+
+    /// The supervisor.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.0.id().cast_signed())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !matches!(self.0.try_wait(), Ok(None)) {
             return;
         }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let _ = server.kill();
-    let _ = server.wait();
-    for role in roles.values() {
-        let _ = kill(*role, Signal::SIGKILL);
+        let roles = roles_of(self.pid());
+        let _ = kill(self.pid(), Signal::SIGTERM);
+        let deadline = Instant::now() + STOP_PATIENCE;
+        while Instant::now() < deadline {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        for role in roles.values() {
+            let _ = kill(*role, Signal::SIGKILL);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::house::{House, eventually, field, message, status_field};
+use crate::house::{House, eventually, field, files_in, message, status_field};
 use crate::wire::Wire;
 
 #[test]
@@ -30,7 +30,7 @@ fn a_silent_client_is_let_go() {
         let last = std::iter::from_fn(|| wire.line()).last().expect("a greeting at least");
         assert_eq!(last, farewell, "after {said:?}");
         let took = begin.elapsed();
-        assert!((Duration::from_secs(1)..Duration::from_secs(8)).contains(&took), "{took:?} after {said:?}");
+        assert!((Duration::from_secs(1)..Duration::from_secs(15)).contains(&took), "{took:?} after {said:?}");
     }
     assert_eq!(house.queued(), 0);
     house.wait_for_messages("abc", 0);
@@ -42,15 +42,16 @@ fn a_message_at_an_octet_a_time_has_an_end() {
     let mut wire = house.smtp_session();
     wire.say("MAIL FROM:<a@elsewhere.example>", "250");
     wire.say("RCPT TO:<abc@pobox.example>", "250");
-    wire.say("DATA", "354");
+    // The server's clock runs from its 354, which is on its way for a moment.
     let begin = Instant::now();
+    wire.say("DATA", "354");
     // Never silent for long, and never done.
-    while begin.elapsed() < Duration::from_secs(10) && wire.try_send(b"x").is_ok() {
+    while begin.elapsed() < Duration::from_secs(30) && wire.try_send(b"x").is_ok() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let took = begin.elapsed();
-    assert!((Duration::from_secs(2)..Duration::from_secs(6)).contains(&took), "{took:?}");
-    house.wait_for_event("timed out");
+    assert!((Duration::from_secs(2)..Duration::from_secs(20)).contains(&took), "{took:?}");
+    house.wait_for_event("timed_out");
     house.wait_for_messages("abc", 0);
 }
 
@@ -202,7 +203,13 @@ fn a_client_may_vanish_at_any_point() {
         "{:?}",
         house.messages("abc")
     );
-    house.pop3_session("abc").say("QUIT", "+OK");
+    eventually("the mailbox is free", Duration::from_secs(10), || {
+        let mut wire = house.connect(house.pop3());
+        wire.expect("+OK");
+        wire.say("USER abc", "+OK");
+        wire.send(b"PASS abc-try\r\n");
+        wire.reply().starts_with("+OK").then_some(())
+    });
     assert!(house.events("role_died").is_empty());
 }
 
@@ -284,13 +291,11 @@ fn two_recipients_with_one_mailbox_make_two_files() {
     assert_eq!(addresses, both);
 }
 
-/// A role that is there but does nothing: clients are put off, and the house recovers.
+/// Roles that cannot do their work at all: clients are put off, and the house recovers by itself.
 #[test]
-fn a_role_that_hangs_puts_clients_off_and_loses_nothing() {
+fn a_role_that_cannot_start_puts_clients_off_and_loses_nothing() {
     let house = House::new();
-    // Both take their time: side by side.
-    let directory = house.roles()["directory"];
-    let queue = house.roles()["queue"];
+    let maildir = house.maildir("abc");
     let mut asking = house.smtp_session();
     asking.say("MAIL FROM:<a@elsewhere.example>", "250");
     let mut handing_in = house.smtp_session();
@@ -299,35 +304,47 @@ fn a_role_that_hangs_puts_clients_off_and_loses_nothing() {
     handing_in.say("DATA", "354");
     let mut logging_in = house.connect(house.pop3());
     logging_in.expect("+OK");
-    logging_in.say("USER abc", "+OK");
+    let mut logging_in_japanese = house.connect(house.pop3());
+    logging_in_japanese.expect("+OK");
+    logging_in_japanese.say("LANG ja", "+OK");
 
-    for role in [directory, queue] {
-        kill(role, Signal::SIGSTOP).unwrap();
+    // A disk that went away takes the directory and the queue along.
+    let data = house.dir.path().join("data");
+    let both = ["directory", "queue"];
+    for role in both {
+        std::fs::rename(data.join(role), data.join(format!("{role}.away"))).unwrap();
+        kill(house.roles()[role], Signal::SIGKILL).unwrap();
     }
-    // An address that nobody has asked for yet: what is known needs no directory.
-    asking.send(b"RCPT TO:<hangs@shop.example>\r\n");
-    handing_in.send(b"Subject: hangs\r\n\r\n.\r\n");
-    logging_in.send(b"PASS abc-try\r\n");
-    let answers = [asking.reply(), handing_in.reply(), logging_in.reply()];
-    for role in [directory, queue] {
-        kill(role, Signal::SIGCONT).unwrap();
+    house.wait_for_event("role_failed");
+    asking.send(b"RCPT TO:<unknown@shop.example>\r\n");
+    handing_in.send(b"Subject: put off\r\n\r\n.\r\n");
+    for wire in [&mut logging_in, &mut logging_in_japanese] {
+        wire.send(b"USER abc\r\nPASS abc-try\r\n");
+        wire.expect("+OK");
     }
-    assert_eq!(
-        answers,
-        [
-            "451 sorry, I cannot look up that address now (#4.3.0)",
-            "451 sorry, I could not write your message to disk (#4.3.0)",
-            "-ERR [SYS/TEMP] temporary trouble on this server: try again later",
-        ]
-    );
-    // All go on from there, and the message that was put off is there at most once.
-    asking.say("RCPT TO:<hangs@shop.example>", "250");
-    logging_in.say("USER abc", "+OK");
-    logging_in.say("PASS abc-try", "+OK");
-    let reply = house.send("abc@pobox.example", "afterwards");
-    assert!(reply.starts_with("250"), "{reply}");
+    assert_eq!(asking.reply(), "451 sorry, I cannot look up that address now (#4.3.0)");
+    assert_eq!(handing_in.reply(), "451 sorry, I could not write your message to disk (#4.3.0)");
+    assert_eq!(logging_in.reply(), "-ERR [SYS/TEMP] temporary trouble on this server: try again later");
+    assert!(logging_in_japanese.reply().starts_with("-ERR [SYS/TEMP] サーバーに一時的な問題があります"));
+
+    for role in both {
+        std::fs::rename(data.join(format!("{role}.away")), data.join(role)).unwrap();
+    }
+    // The longest pause before a role is started again is ten seconds.
+    eventually("the message is taken at last", Duration::from_secs(30), || {
+        let mut wire = house.connect(house.smtp());
+        wire.expect("220");
+        wire.say("MAIL FROM:<a@elsewhere.example>", "250");
+        wire.send(b"RCPT TO:<abc@pobox.example>\r\n");
+        if !wire.reply().starts_with("250") {
+            return None;
+        }
+        wire.say("DATA", "354");
+        wire.send(b"Subject: put off\r\n\r\n.\r\n");
+        wire.reply().starts_with("250").then_some(())
+    });
+    asking.say("RCPT TO:<unknown@shop.example>", "250");
+    eventually("it is there once", Duration::from_secs(20), || (files_in(&maildir).len() == 1).then_some(()));
     house.wait_for_an_empty_queue();
-    let subjects: Vec<String> = house.messages("abc").iter().map(|text| field(text, "Subject")).collect();
-    assert_eq!(subjects.iter().filter(|subject| *subject == "afterwards").count(), 1);
-    assert!(subjects.iter().filter(|subject| *subject == "hangs").count() <= 1, "{subjects:?}");
+    assert_eq!(files_in(&maildir).len(), 1);
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::unistd::{Pid, geteuid};
 
 use crate::house::{
-    House, ROLES, end, eventually, files_in, free_base, message, roles_of, run, status_field,
+    House, ROLES, Server, eventually, files_in, free_base, message, roles_of, run, status_field,
 };
 use crate::wire::Wire;
 
@@ -98,10 +98,10 @@ fn started_as_root_each_role_has_a_user_of_its_own() {
     place.move_to_high_ports();
     // Without a server: what root makes here belongs to the roles.
     place.ran(&["account", "add", "abc"], "abc-try\n");
-    let mut server = place.serve();
+    let server = place.serve();
     place.ran(&["account", "add", "xyz"], "xyz-try\n");
 
-    let roles = roles_of(Pid::from_raw(server.id().cast_signed()));
+    let roles = roles_of(server.pid());
     assert_eq!(roles.len(), ROLES.len());
     let mut uids = BTreeSet::new();
     for (role, pid) in &roles {
@@ -114,7 +114,7 @@ fn started_as_root_each_role_has_a_user_of_its_own() {
         assert!(uid.contains(user.uid.to_string().as_str()), "{role} runs as {uid:?}");
         let groups = status_field(*pid, "Groups").unwrap();
         assert!(!groups.split_whitespace().any(|group| group == "0"), "{role} is in root's group");
-        uids.insert(user.uid);
+        uids.insert(user.uid.as_raw());
     }
     assert_eq!(uids.len(), ROLES.len(), "no two roles share a user");
 
@@ -161,7 +161,6 @@ fn started_as_root_each_role_has_a_user_of_its_own() {
     // Root's own commands work on it, and find nothing wrong.
     let checked = place.ran(&["check"], "");
     assert!(checked.contains("each role has its system user"), "{checked}");
-    end(&mut server);
 }
 
 /// Where root's server has its program, configuration and data: system users have to get there.
@@ -206,14 +205,14 @@ impl Place {
         fs::write(file, text).unwrap();
     }
 
-    fn serve(&self) -> Child {
+    fn serve(&self) -> Server {
         let log = self.dir.path().join("log");
         let file = fs::File::create(&log).unwrap();
-        let mut server =
-            self.command(&["serve"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let mut command = self.command(&["serve"]);
+        let mut server = Server::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file));
         eventually("the server is ready", Duration::from_secs(30), || {
             let said = fs::read_to_string(&log).unwrap();
-            assert!(server.try_wait().unwrap().is_none(), "the server ended:\n{said}");
+            assert!(server.0.try_wait().unwrap().is_none(), "the server ended:\n{said}");
             said.contains("\"event\":\"ready\"").then_some(())
         });
         server
@@ -221,5 +220,13 @@ impl Place {
 
     fn connect(&self, standard: u16) -> Wire {
         Wire::connect(([127, 0, 0, 1], self.base + standard).into())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", fs::read_to_string(self.dir.path().join("log")).unwrap_or_default());
+        }
     }
 }

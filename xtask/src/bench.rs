@@ -13,32 +13,28 @@ mod limits;
 mod mailboxes;
 mod peers;
 mod pop3_load;
+mod pop3_turn;
 mod postfix;
 mod process;
 mod server;
 mod smtp_load;
+mod smtp_turn;
 mod workplace;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::ValueEnum;
 
-use arrivals::Arrivals;
 use figures::{Figure, Figures};
 use limits::Log;
 use mailboxes::Kind;
-use pop3_load::Work;
 use server::Server;
-use smtp_load::Connections;
+use smtp_load::{Connections, Load};
 
 const OURS: &str = "Hikyaku";
-/// How long a server may take to deliver what it has accepted.
-const DELIVERY_PATIENCE: Duration = Duration::from_secs(120);
-/// What a server does after its last delivery belongs to the work as well.
-const REST: Duration = Duration::from_millis(300);
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -103,18 +99,20 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         figures: Figures::default(),
         failures: 0,
     };
-    bench.measure(&program)?;
+    let outcome = bench.measure(&program);
+    // What was measured before something broke is as good as ever.
     println!("\n{}", bench.figures.tables(OURS));
     if let Some(path) = &arguments.json {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         bench.figures.append(path, &format!("{now} {facts}"))?;
     }
-    if bench.failures > 0 {
+    if outcome.is_err() || bench.failures > 0 {
         println!(
             "{} measurements failed; what the servers said is in {}",
             bench.failures,
             place.keep().display()
         );
+        outcome?;
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -122,7 +120,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// How much is done at each point.
 struct Scale {
-    /// Messages at 1, 10 and 50 sessions.
+    /// Messages at 1, 10 and 50 sessions; multiples of ten, which many generators share.
     messages: [usize; 3],
     pop3: Duration,
     commits: Duration,
@@ -130,7 +128,7 @@ struct Scale {
 
 impl Scale {
     const FULL: Scale =
-        Scale { messages: [800, 2000, 3000], pop3: Duration::from_secs(2), commits: Duration::from_secs(1) };
+        Scale { messages: [800, 3000, 5000], pop3: Duration::from_secs(2), commits: Duration::from_secs(1) };
     const QUICK: Scale = Scale {
         messages: [100, 300, 500],
         pop3: Duration::from_millis(300),
@@ -173,6 +171,11 @@ impl Bench {
                 our_pop3.fill(kind)?;
                 shipped.fill(kind)?;
             }
+            for server in [&our_pop3, &shipped] {
+                if let Err(problem) = pop3_turn::settle(server) {
+                    self.note("POP3", "first logins", server.name, 0, Err(problem));
+                }
+            }
             // The disk is not to be busy with our preparations while a server is measured.
             rustix::fs::sync();
             self.pop3(&our_pop3, &shipped, &fast);
@@ -190,18 +193,12 @@ impl Bench {
             ] {
                 for writers in SESSIONS {
                     let rate = limits::group_commit(&self.place, log, writers, self.scale.commits);
-                    self.note(measure, &format!("{writers} writers"), "append + fdatasync", round, rate);
+                    self.note(measure, &format!("{writers} waiting"), "append + fdatasync", round, rate);
                 }
             }
-            for (sessions, messages, connections) in self.smtp_points() {
-                let rate = accepted(&sink, sessions, messages, connections);
-                self.note(
-                    "messages/s, generator",
-                    &smtp_point(sessions, connections),
-                    sink.name,
-                    round,
-                    rate,
-                );
+            for load in self.smtp_loads() {
+                let rate = smtp_turn::without_server(&sink, load);
+                self.note("messages/s, generator", &load.to_string(), sink.name, round, rate);
             }
         }
         Ok(())
@@ -209,61 +206,51 @@ impl Bench {
 
     fn smtp(&mut self, servers: &[Server]) {
         for round in 1..=self.rounds {
-            for (sessions, messages, connections) in self.smtp_points() {
-                let point = smtp_point(sessions, connections);
+            for load in self.smtp_loads() {
+                let point = load.to_string();
                 for server in servers {
-                    match smtp_turn(server, sessions, messages, connections) {
+                    let name = server.name;
+                    match smtp_turn::take(server, load) {
                         Ok(turn) => {
                             if self.wants(Part::Accept) {
-                                self.note(
-                                    "accepted, messages/s",
-                                    &point,
-                                    server.name,
-                                    round,
-                                    Ok(turn.accepted),
-                                );
+                                self.note("accepted, messages/s", &point, name, round, Ok(turn.accepted));
                             }
                             if self.wants(Part::Deliver) {
-                                self.note(
-                                    "delivered, messages/s",
-                                    &point,
-                                    server.name,
-                                    round,
-                                    Ok(turn.delivered),
-                                );
+                                self.note("delivered, messages/s", &point, name, round, Ok(turn.delivered));
                             }
-                            self.note("CPU s per 1,000 delivered", &point, server.name, round, Ok(turn.cpu));
+                            self.note("CPU s per 1,000 delivered", &point, name, round, Ok(turn.cpu));
                         }
-                        Err(problem) => self.note("SMTP", &point, server.name, round, Err(problem)),
+                        Err(problem) => self.note("SMTP", &point, name, round, Err(problem)),
                     }
                 }
             }
         }
     }
 
-    /// Sessions, messages and connections, point by point.
-    fn smtp_points(&self) -> Vec<(usize, usize, Connections)> {
-        let loads = SESSIONS.into_iter().zip(self.scale.messages);
-        let kinds = [Connections::Kept, Connections::OneEach];
+    /// The loads of SMTP, point by point.
+    fn smtp_loads(&self) -> Vec<Load> {
+        let messages = self.scale.messages;
+        let sizes = move || SESSIONS.into_iter().zip(messages);
+        let kinds = [Connections::Kept, Connections::OneEach].into_iter();
         kinds
-            .into_iter()
-            .flat_map(|kind| loads.clone().map(move |(sessions, messages)| (sessions, messages, kind)))
+            .flat_map(|connections| {
+                sizes().map(move |(sessions, messages)| Load { sessions, messages, connections })
+            })
             .collect()
     }
 
     fn pop3(&mut self, ours: &Server, shipped: &Server, fast: &Server) {
         for round in 1..=self.rounds {
-            for point in POP3_POINTS {
+            for point in pop3_turn::POINTS {
                 // The modes of Dovecot differ in their logins alone.
-                let servers =
-                    if point.work == Work::LogIn { vec![ours, shipped, fast] } else { vec![ours, shipped] };
+                let servers = if point.is_login() { vec![ours, shipped, fast] } else { vec![ours, shipped] };
                 for server in servers {
-                    let turn = pop3_turn(server, &point, self.scale.pop3);
-                    let (rate, cpu) =
-                        turn.map_or_else(|problem| (Err(problem), None), |(rate, cpu)| (Ok(rate), Some(cpu)));
-                    self.note("POP3", point.name, server.name, round, rate);
-                    if let Some(cpu) = cpu {
-                        self.note(point.cpu_measure(), point.name, server.name, round, Ok(cpu));
+                    match pop3_turn::take(server, &point, self.scale.pop3) {
+                        Ok(turn) => {
+                            self.note("POP3", point.name, server.name, round, Ok(turn.rate));
+                            self.note(point.cpu_measure(), point.name, server.name, round, Ok(turn.cpu));
+                        }
+                        Err(problem) => self.note("POP3", point.name, server.name, round, Err(problem)),
                     }
                 }
             }
@@ -290,121 +277,4 @@ impl Bench {
             }
         }
     }
-}
-
-fn smtp_point(sessions: usize, connections: Connections) -> String {
-    let kept = match connections {
-        Connections::Kept => "connections kept",
-        Connections::OneEach => "a connection each",
-    };
-    format!("{sessions:>2} sessions, {kept}")
-}
-
-/// What one server did in one turn.
-struct SmtpTurn {
-    /// Messages per second, until the last 250.
-    accepted: f64,
-    /// Messages per second, until the last is in `new`.
-    delivered: f64,
-    /// Seconds of CPU time per 1,000 messages, accepted and delivered.
-    cpu: f64,
-}
-
-fn smtp_turn(
-    server: &Server,
-    sessions: usize,
-    messages: usize,
-    connections: Connections,
-) -> anyhow::Result<SmtpTurn> {
-    let inboxes = Kind::Inbox.names(sessions);
-    let each = messages / inboxes.len();
-    let messages = each * inboxes.len();
-    let mut maildirs = Vec::new();
-    for inbox in &inboxes {
-        let maildir = server.maildir(inbox)?;
-        mailboxes::put_mail_aside(maildir, server.owner)?;
-        maildirs.push(maildir);
-    }
-    let running = server.start()?;
-    let mut arrivals = Arrivals::watch(maildirs.into_iter())?;
-    // Processes are started and files made once before anything is measured.
-    let warm_up = 2;
-    let deadline = || Instant::now() + DELIVERY_PATIENCE;
-    smtp_load::send(server.address, &inboxes, warm_up, connections, &server.log, deadline())?;
-    arrivals.wait_for(warm_up * inboxes.len(), deadline())?;
-
-    let cpu = running.cpu();
-    let begin = Instant::now();
-    let accepted = smtp_load::send(server.address, &inboxes, each, connections, &server.log, deadline())?;
-    arrivals.wait_for(warm_up * inboxes.len() + messages, deadline())?;
-    let delivered = begin.elapsed();
-    std::thread::sleep(REST);
-    let cpu = running.cpu() - cpu;
-    Ok(SmtpTurn {
-        accepted: messages as f64 / accepted.as_secs_f64(),
-        delivered: messages as f64 / delivered.as_secs_f64(),
-        cpu: cpu.as_secs_f64() * 1000.0 / messages as f64,
-    })
-}
-
-/// Messages per second to a server that delivers nothing.
-fn accepted(
-    sink: &Server,
-    sessions: usize,
-    messages: usize,
-    connections: Connections,
-) -> anyhow::Result<f64> {
-    let _running = sink.start()?;
-    let inboxes = Kind::Inbox.names(sessions);
-    let each = messages / inboxes.len();
-    let deadline = Instant::now() + DELIVERY_PATIENCE;
-    let time = smtp_load::send(sink.address, &inboxes, each, connections, &sink.log, deadline)?;
-    Ok((each * inboxes.len()) as f64 / time.as_secs_f64())
-}
-
-/// A load of POP3.
-struct Pop3Point {
-    name: &'static str,
-    work: Work,
-    kind: Kind,
-    sessions: usize,
-}
-
-const POP3_POINTS: [Pop3Point; 7] = [
-    Pop3Point { name: "logins/s,  1 session", work: Work::LogIn, kind: Kind::Poll, sessions: 1 },
-    Pop3Point { name: "logins/s, 10 sessions", work: Work::LogIn, kind: Kind::Poll, sessions: 10 },
-    Pop3Point {
-        name: "logins/s with STAT of 10,000 messages",
-        work: Work::LogIn,
-        kind: Kind::Full,
-        sessions: 1,
-    },
-    Pop3Point { name: "RETR of 4 KiB/s,  1 session", work: Work::Retrieve, kind: Kind::Small, sessions: 1 },
-    Pop3Point { name: "RETR of 4 KiB/s, 10 sessions", work: Work::Retrieve, kind: Kind::Small, sessions: 10 },
-    Pop3Point { name: "RETR of 1 MiB/s,  1 session", work: Work::Retrieve, kind: Kind::Large, sessions: 1 },
-    Pop3Point { name: "RETR of 1 MiB/s, 10 sessions", work: Work::Retrieve, kind: Kind::Large, sessions: 10 },
-];
-
-impl Pop3Point {
-    fn cpu_measure(&self) -> &'static str {
-        match self.work {
-            Work::LogIn => "CPU s per 1,000 logins",
-            Work::Retrieve => "CPU s per 1,000 RETR",
-        }
-    }
-}
-
-/// Operations per second, and seconds of CPU time per 1,000 of them.
-fn pop3_turn(server: &Server, point: &Pop3Point, duration: Duration) -> anyhow::Result<(f64, f64)> {
-    let mailboxes = point.kind.names(point.sessions);
-    let running = server.start()?;
-    // The first login costs Hikyaku a slow hash and Dovecot an index; mailboxes are polled all day.
-    pop3_load::run(server.address, point.work, &mailboxes, Duration::from_millis(200))?;
-    let cpu = running.cpu();
-    let begin = Instant::now();
-    let rate = pop3_load::run(server.address, point.work, &mailboxes, duration)?;
-    let operations = rate.operations * begin.elapsed().as_secs_f64();
-    std::thread::sleep(REST);
-    let cpu = running.cpu() - cpu;
-    Ok((rate.operations, cpu.as_secs_f64() * 1000.0 / operations))
 }

@@ -31,7 +31,6 @@ const PARTNERS: &[Partner] = &[
     Partner { package: "postfix", sign: Program("smtp-source") },
     Partner { package: "mpop", sign: Program("mpop") },
     Partner { package: "fetchmail", sign: Program("fetchmail") },
-    Partner { package: "mutt", sign: Program("mutt") },
     Partner { package: "mblaze", sign: Program("mlist") },
     Partner { package: "openssl", sign: Program("openssl") },
     Partner { package: "python3", sign: Program("python3") },

@@ -31,6 +31,21 @@ impl Store {
     /// # Errors
     /// If the name is taken, or the name's sub-domain is hosted for somebody else.
     pub fn add_account(&self, new: NewAccount, who: &Actor) -> Result<Account, ChangeError> {
+        self.add_account_after(new, who, |_| Ok(()))
+    }
+
+    /// The same, but the account is there only once `make_mailbox` has made its Maildir: one
+    /// without would have its mail wait. What it made for an account that then cannot be stored
+    /// stays behind, and nobody else gets it, as each account has a path of its own.
+    ///
+    /// # Errors
+    /// As above, or [`ChangeError::Mailbox`] with the reason that `make_mailbox` gives.
+    pub fn add_account_after(
+        &self,
+        new: NewAccount,
+        who: &Actor,
+        make_mailbox: impl FnOnce(&Account) -> Result<(), String>,
+    ) -> Result<Account, ChangeError> {
         let password = new.password.as_ref().map(|password| self.hash(password)).transpose()?;
         self.change(who, |change, trail| {
             if account(change, &new.name, &self.settings)?.is_some() {
@@ -57,7 +72,12 @@ impl Store {
                 .prepare_cached("UPDATE accounts SET maildir = ?2 WHERE id = ?1")?
                 .execute((id, maildir_of(id, &new.name)))?;
             trail.note(&Change::AccountAdded(&new.name, new.operator))?;
-            account(change, &new.name, &self.settings)?.ok_or(ChangeError::NoSuchAccount(new.name))
+            let made = account(change, &new.name, &self.settings)?;
+            let made = made.ok_or_else(|| ChangeError::NoSuchAccount(new.name.clone()))?;
+            match make_mailbox(&made) {
+                Ok(()) => Ok(made),
+                Err(reason) => Err(ChangeError::Mailbox { account: new.name, reason }),
+            }
         })
     }
 

@@ -139,6 +139,14 @@ pub enum ChangeError {
         /// The account whose sub-domain it is, or would be.
         account: AccountName,
     },
+    /// The new account's mailbox could not be made, so there is no account either.
+    #[error("the account {account} was not made, as its mailbox could not be: {reason}")]
+    Mailbox {
+        /// The account.
+        account: AccountName,
+        /// Why.
+        reason: String,
+    },
     /// The password could not be hashed.
     #[error("the password was not changed: {0}")]
     Hashing(String),

@@ -52,7 +52,7 @@ fn default_data() -> PathBuf {
 }
 
 /// Addresses to listen at; an empty list switches a service off.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Listen {
     /// SMTP from other servers.
@@ -153,7 +153,7 @@ impl Default for Queue {
 }
 
 /// The log.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// Its form.
@@ -174,7 +174,7 @@ pub enum LogFormat {
 }
 
 /// System users of the roles.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Users {
     /// Run every role as the user who starts the server, even root: for trying things out.
@@ -284,6 +284,30 @@ impl Config {
         Ok(())
     }
 
+    /// This configuration with what a running server takes up of a new one. The second part names
+    /// the lines that differ and wait for the next start, as they are read only then.
+    pub fn reloaded(&self, new: Config) -> (Config, Vec<&'static str>) {
+        let old = self.clone();
+        let mut later = Vec::new();
+        let mut differs = |name, differs: bool| {
+            if differs {
+                later.push(name);
+            }
+        };
+        differs("hostname", old.hostname != new.hostname);
+        differs("domain", old.domain != new.domain);
+        differs("data", old.data != new.data);
+        differs("[listen]", old.listen != new.listen);
+        differs("[log]", old.log != new.log);
+        differs("[users]", old.users != new.users);
+        differs("[queue] reserve", old.queue.reserve != new.queue.reserve);
+        differs("[queue] segment_size", old.queue.segment_size != new.queue.segment_size);
+        differs("[queue] local_concurrency", old.queue.local_concurrency != new.queue.local_concurrency);
+        let queue =
+            Queue { lifetime: new.queue.lifetime, bounce_lifetime: new.queue.bounce_lifetime, ..old.queue };
+        (Config { limits: new.limits, tls: new.tls, queue, ..old }, later)
+    }
+
     /// The queue's directory.
     pub fn spool_dir(&self) -> PathBuf {
         self.data.join("queue")
@@ -336,6 +360,17 @@ mod tests {
             let error = format!("{:#}", Config::parse(&format!("{TWO_LINES}{line}\n")).unwrap_err());
             assert!(error.contains(word), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn a_reload_takes_limits_up_and_names_what_waits() {
+        let old = Config::parse(TWO_LINES).unwrap();
+        let new =
+            TWO_LINES.replace("mail.", "mx.") + "[limits]\nidle = 7\n[queue]\nlifetime = 9\nreserve = 1\n";
+        let (config, later) = old.reloaded(Config::parse(&new).unwrap());
+        assert_eq!((config.limits.idle, config.queue.lifetime), (7, 9));
+        assert_eq!((config.hostname, config.queue.reserve), (old.hostname, old.queue.reserve));
+        assert_eq!(later, ["hostname", "[queue] reserve"]);
     }
 
     #[test]

@@ -8,7 +8,6 @@ mod control;
 mod logging;
 mod privileges;
 mod roles;
-mod rules;
 mod supervisor;
 
 use std::process::ExitCode;
@@ -16,9 +15,17 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match commands::run() {
         Ok(code) => code,
+        // Whoever read what we printed has had enough: `hikyaku queue list | head`.
+        Err(problem) if is_broken_pipe(&problem) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("hikyaku: {problem:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(problem: &anyhow::Error) -> bool {
+    problem
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

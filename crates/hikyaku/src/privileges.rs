@@ -91,6 +91,28 @@ impl Identities {
     }
 }
 
+/// Makes the data of a new server: an empty file where the directory role will make its database.
+/// A server without it does not start, so that a disk that is not mounted is noticed.
+///
+/// # Errors
+/// Says what could not be made.
+pub fn found(config: &Config, identities: Identities) -> anyhow::Result<()> {
+    prepare_directories(config, identities)?;
+    let database = config.database();
+    let name = || format!("cannot make {}", database.display());
+    let mut options = std::fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create_new(true), 0o600);
+    match options.open(&database) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error).with_context(name),
+    }
+    if let Some((uid, gid)) = identities.of_role(Role::Directory)? {
+        nix::unistd::chown(&database, Some(uid), Some(gid)).with_context(name)?;
+    }
+    Ok(())
+}
+
 /// Makes the directories of the roles, each for its own user. Existing ones keep what is in them.
 ///
 /// # Errors

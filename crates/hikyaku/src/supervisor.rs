@@ -41,6 +41,7 @@ const STOP_ORDER: [&[Role]; 4] = [
 
 /// Runs the server until it is told to stop.
 ///
+/// `roles` are those to start: all for a server, few for a command that finds none running.
 /// `ready` is sent when every role does its work; `stop` stops the server as SIGTERM does.
 ///
 /// # Errors
@@ -48,10 +49,11 @@ const STOP_ORDER: [&[Role]; 4] = [
 pub async fn run(
     config_path: PathBuf,
     config: Config,
+    roles: &'static [Role],
     ready: oneshot::Sender<()>,
     stop: oneshot::Receiver<()>,
 ) -> anyhow::Result<()> {
-    let mut supervisor = Supervisor::new(config_path, config)?;
+    let mut supervisor = Supervisor::new(config_path, config, roles)?;
     supervisor.start_all()?;
     supervisor.watch(ready, stop).await
 }
@@ -60,9 +62,12 @@ struct Supervisor {
     config_path: PathBuf,
     config: Config,
     identities: Identities,
+    roles: &'static [Role],
     doors: Vec<(Role, Door, TcpListener)>,
     operators: HashMap<Role, UnixListener>,
     children: HashMap<Role, Child>,
+    /// When each way between two roles was made last.
+    connected: HashMap<(Role, Role), Instant>,
     crashes: HashMap<Role, u32>,
     grant_key: GrantKey,
     source: u16,
@@ -83,15 +88,22 @@ enum News {
     Ready(Role, u16),
     /// The way from this child to that role ended.
     Broken(Role, u16, Role),
-    /// That way is to be made anew, if both still run.
-    MendDue(Role, Role),
+    /// That way is to be made anew, if both run and it was not since then.
+    MendDue(Role, Role, Instant),
     Exited(Role, u16, ExitStatus),
     RestartDue(Role),
 }
 
 impl Supervisor {
-    fn new(config_path: PathBuf, config: Config) -> anyhow::Result<Supervisor> {
+    fn new(config_path: PathBuf, config: Config, roles: &'static [Role]) -> anyhow::Result<Supervisor> {
         let identities = Identities::of(&config);
+        if !config.database().exists() {
+            // A disk that is not mounted must not look like a server without customers.
+            bail!(
+                "there is no directory of accounts at {}: is the disk mounted? `hikyaku init` makes a new one",
+                config.database().display()
+            );
+        }
         privileges::prepare_directories(&config, identities)?;
         let mut doors = Vec::new();
         let listen = &config.listen;
@@ -102,7 +114,7 @@ impl Supervisor {
             (Role::Pop3, Door::Pop3, &listen.pop3),
             (Role::Pop3, Door::Pop3s, &listen.pop3s),
         ] {
-            for address in addresses {
+            for address in addresses.iter().filter(|_| roles.contains(&role)) {
                 let listener = bind(*address).with_context(|| {
                     format!("cannot listen at {address}: is another server running, or does this need root?")
                 })?;
@@ -110,7 +122,7 @@ impl Supervisor {
             }
         }
         let mut operators = HashMap::new();
-        for role in Role::ALL.into_iter().filter(|role| role.hears_operators()) {
+        for role in roles.iter().copied().filter(|role| role.hears_operators()) {
             operators.insert(role, bind_operators(&operators_socket(&config, role))?);
         }
         let (news, heard) = mpsc::unbounded_channel();
@@ -118,9 +130,11 @@ impl Supervisor {
             config_path,
             config,
             identities,
+            roles,
             doors,
             operators,
             children: HashMap::new(),
+            connected: HashMap::new(),
             crashes: HashMap::new(),
             grant_key: GrantKey::new(rand::random()),
             // Not the same at each start: should the clock have gone back, ids still differ.
@@ -131,10 +145,7 @@ impl Supervisor {
     }
 
     fn start_all(&mut self) -> anyhow::Result<()> {
-        for role in Role::ALL {
-            self.start(role)?;
-        }
-        Ok(())
+        self.roles.iter().try_for_each(|role| self.start(*role))
     }
 
     /// Starts a role and introduces it to those that run already.
@@ -198,7 +209,7 @@ impl Supervisor {
     }
 
     /// Gives a role that has just started its orders and its sockets.
-    fn equip(&self, role: Role) -> anyhow::Result<()> {
+    fn equip(&mut self, role: Role) -> anyhow::Result<()> {
         let child = self.children.get(&role).context("the role has ended already")?;
         let grant_key = matches!(role, Role::Directory | Role::Maildrop).then(|| self.grant_key.clone());
         let start = Start { settings: Settings::of(&self.config), source: child.source, grant_key };
@@ -209,32 +220,33 @@ impl Supervisor {
             // It has the certificate that was made here: better than no TLS at all.
             error!(event = "certificate_refused", problem = format!("{problem:#}"));
         }
-        self.introduce(role)?;
         for (_, door, listener) in self.doors.iter().filter(|(of, ..)| *of == role) {
             tell(&child.orders, Order::Listen(*door), vec![listener.try_clone()?.into()])?;
         }
         if let Some(listener) = self.operators.get(&role) {
             tell(&child.orders, Order::HearOperators, vec![listener.try_clone()?.into()])?;
         }
-        Ok(())
+        self.introduce(role)
     }
 
     /// Makes a socket for each way between this role and one that runs.
-    fn introduce(&self, role: Role) -> anyhow::Result<()> {
+    fn introduce(&mut self, role: Role) -> anyhow::Result<()> {
         ways()
             .filter(|(caller, called)| *caller == role || *called == role)
             .try_for_each(|(caller, called)| self.connect(caller, called))
     }
 
     /// Makes a socket between two roles, if both run.
-    fn connect(&self, caller: Role, called: Role) -> anyhow::Result<()> {
+    fn connect(&mut self, caller: Role, called: Role) -> anyhow::Result<()> {
         let (Some(calling), Some(answering)) = (self.children.get(&caller), self.children.get(&called))
         else {
             return Ok(());
         };
         let (near, far) = UnixStream::pair()?;
         tell(&answering.orders, Order::Answer(caller), vec![far.into()])?;
-        tell(&calling.orders, Order::Call(called), vec![near.into()])
+        tell(&calling.orders, Order::Call(called), vec![near.into()])?;
+        self.connected.insert((caller, called), Instant::now());
+        Ok(())
     }
 
     /// Opens the configured certificate and key, which root alone may be able to, for `keys`.
@@ -268,7 +280,7 @@ impl Supervisor {
                 _ = &mut stop => break,
             }
             if ready.is_some()
-                && self.children.len() == Role::ALL.len()
+                && self.children.len() == self.roles.len()
                 && self.children.values().all(|c| c.ready)
             {
                 info!(event = "ready", hostname = %self.config.hostname, "the server is ready");
@@ -293,13 +305,16 @@ impl Supervisor {
                 if self.children.get(&caller).is_some_and(|child| child.source == source)
                     && ways().any(|way| way == (caller, called))
                 {
-                    self.later(MEND_PAUSE, News::MendDue(caller, called));
+                    self.later(MEND_PAUSE, News::MendDue(caller, called, Instant::now()));
                 }
             }
-            News::MendDue(caller, called) => {
+            News::MendDue(caller, called, broken) => {
+                if self.connected.get(&(caller, called)).is_some_and(|made| *made > broken) {
+                    return;
+                }
                 if let Err(problem) = self.connect(caller, called) {
                     error!(event = "way_not_mended", role = caller.name(), problem = format!("{problem:#}"));
-                    self.later(BACKOFF_MAX, News::MendDue(caller, called));
+                    self.later(BACKOFF_MAX, News::MendDue(caller, called, broken));
                 }
             }
             News::Exited(role, source, status) => {
@@ -346,12 +361,11 @@ impl Supervisor {
                 return;
             }
         };
-        if format!("{:?}", config.listen) != format!("{:?}", self.config.listen)
-            || config.data != self.config.data
-        {
-            warn!(event = "reload_partial", "[listen] and data change at the next start only");
+        let (config, later) = self.config.reloaded(config);
+        if !later.is_empty() {
+            warn!(event = "reload_partial", later = later.join(", "), "these change at the next start only");
         }
-        self.config = Config { listen: self.config.listen.clone(), data: self.config.data.clone(), ..config };
+        self.config = config;
         let settings = Settings::of(&self.config);
         for (role, child) in &self.children {
             let told =

@@ -98,7 +98,7 @@ impl<S: Service> Client<S> {
     }
 
     /// Uses this socket from now on. Calls under way on the last one end as [`CallError::Lost`].
-    /// `broken` is called when the connection ends by itself, whatever the reason.
+    /// `broken` is called if it ends while it is in use, whatever the reason; not if it is replaced.
     ///
     /// # Errors
     /// If the socket cannot be watched.
@@ -129,14 +129,16 @@ impl<S: Service> Client<S> {
                 }
             }
             connection.end();
-            current.send_if_modified(|now| {
+            let was_in_use = current.send_if_modified(|now| {
                 let mine = now.as_ref().is_some_and(|now| Arc::ptr_eq(now, &connection));
                 if mine {
                     *now = None;
                 }
                 mine
             });
-            broken();
+            if was_in_use {
+                broken();
+            }
         });
         Ok(())
     }

@@ -27,7 +27,7 @@ pub fn build(workspace: &Path) -> anyhow::Result<PathBuf> {
         bail!("the release does not build");
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    let programs =
+    let mut programs =
         messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter_map(|message| {
             let ours = message["target"]["name"] == "hikyaku";
             message["executable"].as_str().filter(|_| ours).map(PathBuf::from)
@@ -48,6 +48,10 @@ pub fn prepare(program: &Path, directory: &Path) -> anyhow::Result<(Server, Serv
     fs::write(&config, fill_in(include_str!("../../../bench/hikyaku/hikyaku.toml"), &values))?;
 
     let log = directory.join("output");
+    let init = Command::new(program).arg("--config").arg(&config).arg("init").output()?;
+    if !init.status.success() {
+        bail!("hikyaku init: {}", String::from_utf8_lossy(&init.stderr).trim());
+    }
     let mut maildirs = HashMap::new();
     for name in mailboxes::all_names() {
         let maildir =

@@ -25,7 +25,7 @@ fn started() -> MutexGuard<'static, Option<Vec<u32>>> {
     STARTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Kills all that runs, and lets nothing be started from now on.
+/// Kills all that runs, and lets nothing be started from now on: who tries waits for ever.
 pub fn end_all() {
     for root in started().take().unwrap_or_default() {
         for process in tree(root) {
@@ -45,12 +45,18 @@ impl Running {
     /// Starts `command`; what it prints goes to `log`.
     ///
     /// # Errors
-    /// If it cannot be started, or we are about to end.
+    /// If it cannot be started.
     pub fn start(name: &str, command: &mut Command, log: &Path) -> anyhow::Result<Running> {
         let output = File::options().create(true).append(true).open(log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let mut started = started();
-        let Some(roots) = started.as_mut() else { bail!("the bench was interrupted") };
+        let Some(roots) = started.as_mut() else {
+            drop(started);
+            // Who called `end_all` is about to end this process.
+            loop {
+                std::thread::park();
+            }
+        };
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         roots.push(child.id());
         Ok(Running { name: name.to_string(), child, log: log.to_path_buf() })
@@ -140,6 +146,8 @@ struct Process {
     cpu_ticks: u64,
     /// With the pid, what tells it from every other process since boot.
     start: u64,
+    /// It has ended, and its parent has not noticed yet.
+    ended: bool,
 }
 
 impl Process {
@@ -152,11 +160,12 @@ impl Process {
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
         let cpu_ticks = number(11)? + number(12)? + number(13)? + number(14)?;
-        Some(Process { pid, parent: u32::try_from(number(1)?).ok()?, cpu_ticks, start: number(19)? })
+        let parent = u32::try_from(number(1)?).ok()?;
+        Some(Process { pid, parent, cpu_ticks, start: number(19)?, ended: fields[0] == "Z" })
     }
 
     fn still_runs(&self) -> bool {
-        Process::read(self.pid).is_some_and(|now| now.start == self.start)
+        Process::read(self.pid).is_some_and(|now| now.start == self.start && !now.ended)
     }
 
     fn signal(&self, signal: Signal) {
@@ -192,8 +201,9 @@ mod tests {
     #[test]
     fn a_process_name_with_brackets_is_stepped_over() {
         let stat = "7 (a) b) S 3 7 7 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 999 1 1";
-        let expected = Process { pid: 7, parent: 3, cpu_ticks: 100, start: 999 };
+        let expected = Process { pid: 7, parent: 3, cpu_ticks: 100, start: 999, ended: false };
         assert_eq!(Process::parse(7, stat), Some(expected));
+        assert!(Process::parse(7, &stat.replace(" S ", " Z ")).is_some_and(|process| process.ended));
         assert_eq!(Process::parse(7, "7 (a) S 3"), None);
     }
 

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use envelope::{AccountName, AccountState, Language};
 use link::services::directory::{NewAccount, Response, Rule};
+use serde::Serialize;
 
 use super::desk::Desk;
-use super::output;
+use super::output::{self, say};
 use super::password::PasswordSource;
 use crate::config::Config;
 
@@ -70,6 +71,16 @@ pub enum Account {
     },
 }
 
+/// An account that was made just now.
+#[derive(Serialize)]
+struct Made<'a> {
+    #[serde(flatten)]
+    account: &'a envelope::Account,
+    /// If it was made up here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
+}
+
 /// A language on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum LanguageArgument {
@@ -93,13 +104,16 @@ pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
     let mut desk = Desk::open(config)?;
     match command {
         Account::Add { name, password, operator, language, json } => {
-            let password = Some(password.read()?);
-            let new = NewAccount { name, password, language: language.into(), operator };
+            let (password, made_up) = password.read()?;
+            let new = NewAccount { name, password: Some(password), language: language.into(), operator };
             if let Response::Account(account) = desk.rule(Rule::AddAccount(new))? {
                 if json {
-                    output::json(&account)?;
+                    output::json(&Made { account: &account, password: made_up.as_deref() })?;
                 } else {
-                    println!(
+                    if let Some(password) = made_up {
+                        say!("password: {password}");
+                    }
+                    say!(
                         "the account {} is there; its mail lies in {}",
                         account.name,
                         account.maildir.display()
@@ -113,26 +127,30 @@ pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
                 if json {
                     output::json(&account)?;
                 } else {
-                    println!("account   {}", account.name);
-                    println!("state     {}", account.state);
-                    println!("operator  {}", if account.operator { "yes" } else { "no" });
-                    println!("language  {}", account.language.as_str());
-                    println!("maildir   {}", account.maildir.display());
-                    println!("made      {}", output::moment(account.created));
+                    say!("account   {}", account.name);
+                    say!("state     {}", account.state);
+                    say!("operator  {}", if account.operator { "yes" } else { "no" });
+                    say!("language  {}", account.language.as_str());
+                    say!("maildir   {}", account.maildir.display());
+                    say!("made      {}", output::moment(account.created));
                 }
             }
         }
         Account::Passwd { name, password } => {
-            desk.rule(Rule::SetPassword(name.clone(), password.read()?))?;
-            println!("{name} has a new password");
+            let (password, made_up) = password.read()?;
+            desk.rule(Rule::SetPassword(name.clone(), password))?;
+            if let Some(password) = made_up {
+                say!("password: {password}");
+            }
+            say!("{name} has a new password");
         }
         Account::Suspend { name } => {
             desk.rule(Rule::SetState(name.clone(), AccountState::Suspended))?;
-            println!("{name} is suspended: no login, no sending; its mail is kept");
+            say!("{name} is suspended: no login, no sending; its mail is kept");
         }
         Account::Resume { name } => {
             desk.rule(Rule::SetState(name.clone(), AccountState::Active))?;
-            println!("{name} is active");
+            say!("{name} is active");
         }
         Account::Remove { name } => {
             let maildir = match desk.rule(Rule::Account(name.clone()))? {
@@ -140,7 +158,7 @@ pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
                 _ => return Ok(ExitCode::FAILURE),
             };
             desk.rule(Rule::RemoveAccount(name.clone()))?;
-            println!("{name} is removed; its mail is still in {}", maildir.display());
+            say!("{name} is removed; its mail is still in {}", maildir.display());
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -157,7 +175,7 @@ fn list(desk: &mut Desk, json: bool) -> anyhow::Result<()> {
                 output::json(account)?;
             } else {
                 let mark = if account.operator { "operator" } else { "" };
-                println!("{:<33}{:<14}{mark}", account.name, account.state);
+                say!("{:<33}{:<14}{mark}", account.name, account.state);
             }
         }
         match accounts.last() {

@@ -12,7 +12,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 
-use super::{desk, output};
+use super::desk;
+use super::output::{self, say};
 use crate::config::Config;
 use crate::control::{Role, Settings};
 use crate::privileges::{Identities, Reach};
@@ -70,9 +71,9 @@ pub fn run(path: &Path, arguments: &Check) -> anyhow::Result<ExitCode> {
             Verdict::Doubtful => "doubtful",
             Verdict::Wrong => "WRONG   ",
         };
-        println!("{mark}  {}", finding.what);
+        say!("{mark}  {}", finding.what);
         if let Some(remedy) = &finding.remedy {
-            println!("          {remedy}");
+            say!("          {remedy}");
         }
     }
     let wrong = findings.iter().any(|finding| finding.verdict == Verdict::Wrong);

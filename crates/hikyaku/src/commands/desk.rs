@@ -1,23 +1,21 @@
-//! Where the command line's questions and changes go: to the running server, or, if none runs,
-//! to the files themselves. One set of rules serves both (`rules.rs`).
+//! Where the command line's questions and changes go: to the running server, or, if none runs, to
+//! the two roles that are needed, started for this one command. So there is one way to change
+//! things, under the users and walls of the roles, and root itself parses and writes nothing.
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use directory::Actor;
-use envelope::Mailbox;
+use anyhow::{Context, anyhow, bail};
 use link::Service;
 use link::blocking::BlockingClient;
 use link::services::directory::{Directory, Request, Response, Rule};
-use nix::unistd::Uid;
+use tokio::sync::oneshot;
 
 use crate::config::Config;
-use crate::control::{Role, Settings};
-use crate::privileges::{self, Identities};
-use crate::rules::{self, Ruled};
-use crate::supervisor;
+use crate::control::Role;
+use crate::{logging, supervisor};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -45,13 +43,9 @@ pub fn connect<S: Service>(config: &Config, role: Role) -> anyhow::Result<Option
 
 /// Rules the directory.
 pub struct Desk {
-    at: At,
-    database: PathBuf,
-}
-
-enum At {
-    Server(Box<BlockingClient<Directory>>),
-    Files { store: Box<directory::Store>, identities: Identities },
+    directory: BlockingClient<Directory>,
+    /// Stops when this is dropped, after the connection to it.
+    _roles: Option<Roles>,
 }
 
 impl Desk {
@@ -60,18 +54,12 @@ impl Desk {
     /// # Errors
     /// If neither way is open to this user.
     pub fn open(config: &Config) -> anyhow::Result<Desk> {
-        let at = match connect(config, Role::Directory)? {
-            Some(client) => At::Server(Box::new(client)),
-            None => {
-                // As in the roles: their group shares mailboxes, and nobody else sees them.
-                rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o007));
-                let identities = Identities::of(config);
-                privileges::prepare_directories(config, identities)?;
-                let store = rules::open_store(&Settings::of(config))?;
-                At::Files { store: Box::new(store), identities }
-            }
-        };
-        Ok(Desk { at, database: config.database() })
+        if let Some(directory) = connect(config, Role::Directory)? {
+            return Ok(Desk { directory, _roles: None });
+        }
+        let roles = Roles::start(config)?;
+        let directory = connect(config, Role::Directory)?.context("the directory role does not answer")?;
+        Ok(Desk { directory, _roles: Some(roles) })
     }
 
     /// Asks or changes something.
@@ -79,56 +67,58 @@ impl Desk {
     /// # Errors
     /// The refusal, in a sentence that says what to do.
     pub fn rule(&mut self, rule: Rule) -> anyhow::Result<Response> {
-        let response = match &mut self.at {
-            At::Server(client) => client.call(Request::Rule(rule))?.value,
-            At::Files { store, identities } => {
-                match rules::rule(store, rule, &Actor::LocalUser(Uid::current().as_raw())) {
-                    Ruled::Answer(response) => response,
-                    Ruled::Made(account) => {
-                        let mailbox =
-                            Mailbox { account: account.name.clone(), maildir: account.maildir.clone() };
-                        rules::create_mailbox(&mailbox).with_context(|| {
-                            format!("the account {} was made, but not its mailbox", account.name)
-                        })?;
-                        give_mailbox(&mailbox, *identities)?;
-                        Response::Account(account)
-                    }
-                }
-            }
-        };
-        match response {
+        match self.directory.call(Request::Rule(rule))?.value {
             Response::Refused(sentence) => bail!(sentence),
-            Response::Unavailable => bail!("the directory does not answer; the server's log says why"),
+            Response::Unavailable => bail!("the directory does not answer; the log says why"),
             response => Ok(response),
         }
     }
 }
 
-impl Drop for Desk {
-    /// What root wrote into the directory's files belongs to the role.
-    fn drop(&mut self) {
-        if let At::Files { identities, .. } = &self.at
-            && let Ok(Some((uid, gid))) = identities.of_role(Role::Directory)
-        {
-            for suffix in ["", "-wal", "-shm"] {
-                let mut file = self.database.clone().into_os_string();
-                file.push(suffix);
-                // The two at the side are not always there.
-                let _ = nix::unistd::chown(file.as_os_str(), Some(uid), Some(gid));
-            }
+/// The roles that a change needs, for as long as one command runs.
+struct Roles {
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Roles {
+    fn start(config: &Config) -> anyhow::Result<Roles> {
+        let mut config = config.clone();
+        // What they do is this command's to say; what goes wrong is theirs.
+        config.log.level = Some("warn".into());
+        logging::start(&config.log);
+        let (ready, is_ready) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let server = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let roles = &[Role::Directory, Role::Local];
+            // SIGHUP is nothing to a command: there is no file to read again.
+            runtime.block_on(supervisor::run(PathBuf::new(), config, roles, ready, stopped))
+        });
+        let mut roles = Roles { stop: Some(stop), server: Some(server) };
+        if is_ready.blocking_recv().is_ok() {
+            return Ok(roles);
+        }
+        Err(roles.end().err().unwrap_or_else(|| anyhow!("the roles ended before they were ready")))
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        if let Some(stop) = self.stop.take() {
+            // Whoever took the other end has ended by itself.
+            let _ = stop.send(());
+        }
+        match self.server.take().map(JoinHandle::join) {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => bail!("the roles ended by a fault of ours"),
+            None => Ok(()),
         }
     }
 }
 
-fn give_mailbox(mailbox: &Mailbox, identities: Identities) -> anyhow::Result<()> {
-    let Some((uid, gid)) = identities.of_role(Role::Local)? else { return Ok(()) };
-    let maildir = &mailbox.maildir;
-    let mut all = vec![maildir.clone(), maildir.join("new"), maildir.join("cur"), maildir.join("tmp")];
-    // The directories between the root and the Maildir were made with it.
-    all.extend(maildir.ancestors().skip(1).take(3).map(Into::into));
-    for directory in all {
-        nix::unistd::chown(&directory, Some(uid), Some(gid))
-            .with_context(|| format!("cannot give {} to the local role", directory.display()))?;
+impl Drop for Roles {
+    fn drop(&mut self) {
+        if let Err(problem) = self.end() {
+            tracing::warn!(problem = format!("{problem:#}"));
+        }
     }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use envelope::{AccountName, DomainKind, HostedDomain};
 use link::services::directory::{Response, Rule};
 
 use super::desk::Desk;
-use super::output;
+use super::output::{self, say};
 use crate::config::Config;
 
 #[derive(Subcommand)]
@@ -48,7 +48,7 @@ pub fn run(config: &Config, command: Domain) -> anyhow::Result<ExitCode> {
             if json {
                 output::json(&domain)?;
             } else {
-                println!("{} is served here now", domain.name);
+                say!("{} is served here now", domain.name);
             }
         }
         Domain::List { json } => {
@@ -58,9 +58,9 @@ pub fn run(config: &Config, command: Domain) -> anyhow::Result<ExitCode> {
                 } else {
                     for domain in domains {
                         match domain.kind {
-                            DomainKind::Provider => println!("{:<40} provider", domain.name.as_str()),
+                            DomainKind::Provider => say!("{:<40} provider", domain.name.as_str()),
                             DomainKind::Virtual { owner } => {
-                                println!("{:<40} virtual, of {owner}", domain.name.as_str());
+                                say!("{:<40} virtual, of {owner}", domain.name.as_str());
                             }
                         }
                     }
@@ -69,7 +69,7 @@ pub fn run(config: &Config, command: Domain) -> anyhow::Result<ExitCode> {
         }
         Domain::Remove { name } => {
             desk.rule(Rule::RemoveDomain(name.clone()))?;
-            println!("{name} is no longer served here");
+            say!("{name} is no longer served here");
         }
     }
     Ok(ExitCode::SUCCESS)

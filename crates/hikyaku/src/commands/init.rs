@@ -1,6 +1,6 @@
 //! `hikyaku init`: from nothing to a server that can start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
@@ -10,6 +10,7 @@ use link::services::directory::{NewAccount, Rule, Secret};
 use nix::unistd::{Group, Uid, User};
 
 use super::desk::Desk;
+use super::output::say;
 use super::password;
 use crate::config::Config;
 use crate::control::Role;
@@ -17,15 +18,15 @@ use crate::privileges::{self, Identities};
 
 #[derive(Args)]
 pub struct Init {
-    /// This host's full name, such as mail.pobox.example.
-    #[arg(long, value_name = "NAME")]
-    hostname: Domain,
+    /// This host's full name, such as mail.pobox.example. Without it the configuration must be there.
+    #[arg(long, value_name = "NAME", requires = "domain")]
+    hostname: Option<Domain>,
     /// The provider's domain, such as pobox.example: accounts live directly under it.
-    #[arg(long, value_name = "NAME")]
-    domain: Domain,
+    #[arg(long, value_name = "NAME", requires = "hostname")]
+    domain: Option<Domain>,
     /// Where all data lie.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/hikyaku")]
-    data: std::path::PathBuf,
+    data: PathBuf,
     /// The first account, which is the operator's.
     #[arg(long, value_name = "ACCOUNT", default_value = "postmaster")]
     operator: AccountName,
@@ -33,27 +34,17 @@ pub struct Init {
 
 /// Does it.
 pub fn run(path: &Path, arguments: &Init) -> anyhow::Result<ExitCode> {
-    if path.exists() {
-        bail!("{} is there already; edit it, or remove it to begin anew", path.display());
-    }
-    let Init { hostname, domain, data, operator } = arguments;
-    let mut text = format!("hostname = \"{hostname}\"\ndomain = \"{domain}\"\n");
-    if data != Path::new("/var/lib/hikyaku") {
-        let data = data.to_str().context("the data directory's name is not UTF-8")?;
-        text.push_str(&format!("data = {}\n", toml::Value::String(data.to_string())));
-    }
-    let config = Config::parse(&text)?;
+    let new = new_configuration(path, arguments)?;
+    let config = match &new {
+        Some(text) => Config::parse(text)?,
+        None => Config::read(path)?,
+    };
     let identities = Identities::of(&config);
     if identities == Identities::Own {
         make_system_users()?;
     }
-    privileges::prepare_directories(&config, identities)?;
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)
-            .with_context(|| format!("cannot make the directory {}", directory.display()))?;
-    }
-    std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-
+    privileges::found(&config, identities)?;
+    let operator = &arguments.operator;
     let secret = password::generated();
     let account = NewAccount {
         name: operator.clone(),
@@ -63,10 +54,36 @@ pub fn run(path: &Path, arguments: &Init) -> anyhow::Result<ExitCode> {
     };
     Desk::open(&config)?.rule(Rule::AddAccount(account))?;
 
-    println!("wrote {}", path.display());
-    println!("made the operator account {operator}, password {secret}");
-    println!("next: hikyaku check, then hikyaku serve");
+    if let Some(text) = new {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make the directory {}", directory.display()))?;
+        }
+        // Last, so that after a failure `init` can simply be run again.
+        std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        say!("wrote {}", path.display());
+    }
+    say!("made the operator account {operator}, password {secret}");
+    say!("next: hikyaku check, then hikyaku serve");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The text of the configuration to be written; `None` if one is there that is to be used.
+fn new_configuration(path: &Path, arguments: &Init) -> anyhow::Result<Option<String>> {
+    let (hostname, domain) = match (&arguments.hostname, &arguments.domain) {
+        (Some(_), Some(_)) if path.exists() => {
+            bail!("{} is there already; without --hostname and --domain it is used as it is", path.display())
+        }
+        (Some(hostname), Some(domain)) => (hostname, domain),
+        _ if path.exists() => return Ok(None),
+        _ => bail!("{} is not there: give --hostname and --domain, and it is written", path.display()),
+    };
+    let mut text = format!("hostname = \"{hostname}\"\ndomain = \"{domain}\"\n");
+    if arguments.data != Path::new("/var/lib/hikyaku") {
+        let data = arguments.data.to_str().context("the data directory's name is not UTF-8")?;
+        text.push_str(&format!("data = {}\n", toml::Value::String(data.to_string())));
+    }
+    Ok(Some(text))
 }
 
 /// Makes a system user and group for each role that lack them.

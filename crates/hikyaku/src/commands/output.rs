@@ -6,6 +6,22 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// Prints a line, as `println!` does, but gives an error where nobody reads any more. For functions
+/// that return [`anyhow::Result`].
+macro_rules! say {
+    ($($text:tt)*) => { $crate::commands::output::line(format_args!($($text)*))? };
+}
+pub(crate) use say;
+
+/// Prints one line.
+///
+/// # Errors
+/// If standard output is closed.
+pub fn line(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")?;
+    Ok(())
+}
+
 /// Prints one value as a line of JSON.
 ///
 /// # Errors

@@ -7,7 +7,8 @@ use clap::Subcommand;
 use envelope::QueueId;
 use link::services::queue::{Queue as QueueService, Request, Response};
 
-use super::{desk, output};
+use super::desk;
+use super::output::{self, say};
 use crate::config::Config;
 use crate::control::Role;
 
@@ -59,7 +60,7 @@ pub fn run(config: &Config, command: Queue) -> anyhow::Result<ExitCode> {
                         Some(at) => format!("next {}", output::moment(at)),
                         None => "being tried".into(),
                     };
-                    println!(
+                    say!(
                         "{}  {}  {:>9}  {}  to {}, done {}  {next}",
                         message.id,
                         output::moment(message.arrived),
@@ -79,19 +80,19 @@ pub fn run(config: &Config, command: Queue) -> anyhow::Result<ExitCode> {
             Response::Shown(Some(details)) if json => output::json(&details)?,
             Response::Shown(Some(details)) => {
                 let summary = &details.summary;
-                println!("message   {}", summary.id);
-                println!("arrived   {}", output::moment(summary.arrived));
-                println!("size      {} octets", summary.size);
-                println!("from      {}", summary.reverse_path);
+                say!("message   {}", summary.id);
+                say!("arrived   {}", output::moment(summary.arrived));
+                say!("size      {} octets", summary.size);
+                say!("from      {}", summary.reverse_path);
                 for recipient in &details.recipients {
                     let state = match recipient.state {
                         link::services::queue::RecipientState::Waiting => "waiting",
                         link::services::queue::RecipientState::Delivered => "delivered",
                         link::services::queue::RecipientState::Failed => "failed",
                     };
-                    println!("to        {}: {state}, tried {} times", recipient.address, recipient.attempts);
+                    say!("to        {}: {state}, tried {} times", recipient.address, recipient.attempts);
                     if !recipient.last_reply.is_empty() {
-                        println!("          {}", recipient.last_reply);
+                        say!("          {}", recipient.last_reply);
                     }
                 }
             }
@@ -104,13 +105,16 @@ pub fn run(config: &Config, command: Queue) -> anyhow::Result<ExitCode> {
             if json {
                 output::json(&stats)?;
             } else {
-                println!("messages     {} ({} being tried)", stats.messages, stats.in_flight);
-                println!("octets       {}", stats.octets);
-                println!("oldest       {}", stats.oldest.map_or("-".into(), output::moment));
-                println!("segments     {}", stats.segments);
-                println!(
+                say!("messages     {} ({} being tried)", stats.messages, stats.in_flight);
+                say!("octets       {}", stats.octets);
+                say!("oldest       {}", stats.oldest.map_or("-".into(), output::moment));
+                say!("segments     {}", stats.segments);
+                say!(
                     "since start  {} accepted, {} delivered, {} failed, {} deferred",
-                    stats.accepted, stats.delivered, stats.failed, stats.deferred
+                    stats.accepted,
+                    stats.delivered,
+                    stats.failed,
+                    stats.deferred
                 );
             }
         }

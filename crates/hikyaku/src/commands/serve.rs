@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio::sync::oneshot;
 
 use crate::config::Config;
+use crate::control::Role;
 use crate::{logging, supervisor};
 
 /// Runs until SIGTERM or Ctrl-C.
@@ -15,10 +16,12 @@ pub fn run(path: PathBuf) -> anyhow::Result<ExitCode> {
     // SIGHUP reads the file again, wherever the process stands by then.
     let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
     logging::start(&config.log);
+    logging::detach()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Nobody in this process waits for readiness, and only signals stop it.
     let (ready, _) = oneshot::channel();
     let (_never, stop) = oneshot::channel();
-    runtime.block_on(supervisor::run(path, config, ready, stop))?;
-    Ok(ExitCode::SUCCESS)
+    let outcome = runtime.block_on(supervisor::run(path, config, &Role::ALL, ready, stop));
+    logging::finish();
+    outcome.map(|()| ExitCode::SUCCESS)
 }

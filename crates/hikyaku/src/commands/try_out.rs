@@ -3,16 +3,20 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use envelope::{Domain, DomainKind, HostedDomain, Language};
-use link::services::directory::{NewAccount, Response, Rule, Secret};
+use link::services::directory::{Directory, NewAccount, Response, Rule, Secret};
 use tokio::sync::oneshot;
 
-use super::desk::Desk;
+use super::desk::{self, Desk};
+use super::output::say;
 use super::self_check;
 use crate::config::Config;
+use crate::control::Role;
+use crate::privileges::{self, Identities};
 use crate::{logging, supervisor};
 
 #[derive(Args)]
@@ -29,6 +33,8 @@ pub struct Try {
     once: bool,
 }
 
+/// How long the server may take to get ready.
+const START_PATIENCE: Duration = Duration::from_secs(60);
 const DOMAIN: &str = "pobox.example";
 /// Accounts and their passwords.
 const ACCOUNTS: [(&str, &str); 2] = [("abc", "abc-try"), ("xyz", "xyz-try")];
@@ -41,22 +47,25 @@ pub fn run(arguments: &Try) -> anyhow::Result<ExitCode> {
     let dir = arguments.dir.canonicalize()?;
     let path = dir.join("hikyaku.toml");
     let config = configuration(&dir, &path, arguments.port_base)?;
-    sample(&config)?;
+    privileges::found(&config, Identities::of(&config))?;
     logging::start(&config.log);
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (ready, is_ready) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(supervisor::run(path.clone(), config.clone(), ready, stopped));
-        if is_ready.await.is_err() {
-            server.await??;
-            bail!("the server stopped before it was ready");
-        }
-        let outcome = first_message(&config).await;
+        let server = tokio::spawn(supervisor::run(path.clone(), config.clone(), &Role::ALL, ready, stopped));
+        let outcome = match tokio::time::timeout(START_PATIENCE, is_ready).await {
+            Ok(Ok(())) => first_message(&config).await,
+            Ok(Err(_)) => {
+                server.await??;
+                bail!("the server stopped before it was ready");
+            }
+            Err(_) => Err(anyhow!("not every part of the server got ready; the log says why")),
+        };
         match &outcome {
-            Ok(()) => explain(&dir, &path, &config),
-            Err(problem) => println!("the self-check FAILED: {problem:#}"),
+            Ok(()) => explain(&dir, &path, &config)?,
+            Err(problem) => say!("the self-check FAILED: {problem:#}"),
         }
         if arguments.once || outcome.is_err() {
             // Whoever took the other end has stopped by itself.
@@ -64,7 +73,7 @@ pub fn run(arguments: &Try) -> anyhow::Result<ExitCode> {
             server.await??;
             return Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        println!("ready");
+        say!("ready");
         server.await??;
         Ok(ExitCode::SUCCESS)
     })
@@ -74,6 +83,9 @@ pub fn run(arguments: &Try) -> anyhow::Result<ExitCode> {
 fn configuration(dir: &Path, path: &Path, port_base: Option<u16>) -> anyhow::Result<Config> {
     if path.exists() {
         let config = Config::read(path)?;
+        if desk::connect::<Directory>(&config, Role::Directory)?.is_some() {
+            bail!("a server is running on {} already; end it, or give another --dir", dir.display());
+        }
         let asked_for = port_base.map(|base| port(base, 25)).transpose()?;
         if asked_for.is_none() || config.listen.smtp.first().map(SocketAddr::port) == asked_for {
             return Ok(config);
@@ -143,9 +155,13 @@ async fn first_message(config: &Config) -> anyhow::Result<()> {
     let smtp = first(&config.listen.smtp, "smtp")?;
     let pop3 = first(&config.listen.pop3, "pop3")?;
     let recipient = format!("{}@{DOMAIN}", ACCOUNTS[0].0);
-    let times =
-        tokio::task::spawn_blocking(move || self_check::run(smtp, pop3, &recipient, ACCOUNTS[0])).await??;
-    println!(
+    let sampled = config.clone();
+    let times = tokio::task::spawn_blocking(move || {
+        sample(&sampled)?;
+        self_check::run(smtp, pop3, &recipient, ACCOUNTS[0])
+    })
+    .await??;
+    say!(
         "A first message went through the whole house:\n\
          \x20 by SMTP into the queue, on disk, in {:.1} ms\n\
          \x20 into the Maildir, and back by POP3, {:.1} ms later\n",
@@ -155,12 +171,12 @@ async fn first_message(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn explain(dir: &Path, path: &Path, config: &Config) {
+fn explain(dir: &Path, path: &Path, config: &Config) -> anyhow::Result<()> {
     let at = |addresses: &[SocketAddr]| addresses.first().map_or("-".into(), ToString::to_string);
     let listen = &config.listen;
     let (smtp, pop3, pop3s) = (at(&listen.smtp), at(&listen.pop3), at(&listen.pop3s));
     let port = |address: &str| address.rsplit_once(':').map_or("-", |(_, port)| port).to_string();
-    println!(
+    say!(
         "\
 accounts     abc (password abc-try), xyz (password xyz-try)
 addresses    abc@{DOMAIN}, anything@abc.{DOMAIN}; anything@shop.example is xyz's
@@ -184,4 +200,5 @@ Try, in another terminal:
         path.display(),
         port(&smtp),
     );
+    Ok(())
 }

@@ -12,11 +12,11 @@ use link::grant::{GrantKey, MailboxGrant};
 use link::services::directory::{Changed, Directory, Login, LoginRefused, Request, Response, Rule};
 use link::services::local::{self, Local};
 use link::{Broadcast, Client, Parcel, Responder, serve};
+use tokio::runtime::Handle;
 use tracing::{info, warn};
 
-use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators, unix_now};
+use super::{Caller, Orders, PATIENCE, Told, directory_rules, ended, hear_operators, unix_now};
 use crate::control::{Role, Start};
-use crate::rules::{self, Ruled};
 
 /// How often a look is taken whether another process changed the database.
 const CHANGE_LOOK: Duration = Duration::from_millis(500);
@@ -37,7 +37,7 @@ struct Desk {
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     let desk = Arc::new(Desk {
-        store: rules::open_store(&start.settings).context("cannot open the directory")?,
+        store: directory_rules::open_store(&start.settings).context("cannot open the directory")?,
         host: start.settings.hostname,
         domain: start.settings.domain,
         grant_key: start.grant_key.context("the directory role was given no key for grants")?,
@@ -163,37 +163,32 @@ impl Desk {
     }
 
     async fn rule(self: &Arc<Self>, rule: Rule, who: Actor) -> Response {
-        let changes = rules::changes(&rule);
+        let changes = directory_rules::changes(&rule);
         if changes {
             info!(event = "rule", by = %who, ?rule);
         }
-        let desk = Arc::clone(self);
-        let ruled = tokio::task::spawn_blocking(move || rules::rule(&desk.store, rule, &who)).await;
-        let response = match ruled {
-            Ok(Ruled::Answer(response)) => response,
-            Ok(Ruled::Made(account)) => self.with_mailbox(account).await,
-            Err(_) => Response::Unavailable,
-        };
+        let (desk, runtime) = (Arc::clone(self), Handle::current());
+        let ruled = tokio::task::spawn_blocking(move || {
+            directory_rules::rule(&desk.store, rule, &who, |account| {
+                runtime.block_on(desk.make_mailbox(account))
+            })
+        });
+        let response = ruled.await.unwrap_or(Response::Unavailable);
         if changes {
             self.callers.send(&Changed);
         }
         response
     }
 
-    /// Has the mailbox of a new account made. Without one its mail would wait in the queue.
-    async fn with_mailbox(&self, account: Account) -> Response {
+    /// Has `local` make the mailbox of a new account.
+    async fn make_mailbox(&self, account: &Account) -> Result<(), String> {
         let mailbox = Mailbox { account: account.name.clone(), maildir: account.maildir.clone() };
         let made = self.local.call_until_answered(local::Request::Create(mailbox), bytes::Bytes::new()).await;
-        let problem = match made.map(|answer| answer.value) {
-            Ok(local::Response::Created) => return Response::Account(account),
-            Ok(local::Response::NotCreated(problem)) => problem,
-            Ok(_) => "the local role answered something else".into(),
-            Err(error) => error.to_string(),
-        };
-        Response::Refused(format!(
-            "the account {} was made, but not its mailbox: {problem}. Its mail waits in the queue. Mend that, then \
-             `hikyaku account remove {}` and add it again.",
-            account.name, account.name
-        ))
+        match made.map(|answer| answer.value) {
+            Ok(local::Response::Created) => Ok(()),
+            Ok(local::Response::NotCreated(problem)) => Err(problem),
+            Ok(_) => Err("the local role answered something else".into()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use link::services::local::{Deliver, Delivered, Local, Outcome, Request, Response};
 use link::{Parcel, Responder, serve};
 use local::{Content, Job, Pool};
+use mailbox::Maildir;
 use tracing::{error, warn};
 
 use super::{Caller, Orders, Told, ended};
 use crate::control::{Role, Start};
-use crate::rules;
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     let pool = Arc::new(Pool::start(start.settings.queue.local_concurrency, &start.settings.hostname)?);
@@ -47,8 +47,8 @@ fn answer(pool: &Pool, caller: Role, request: Parcel<Request>, responder: Respon
         }
         (Role::Directory, Request::Create(mailbox)) => {
             tokio::task::spawn_blocking(move || {
-                responder.send(match rules::create_mailbox(&mailbox) {
-                    Ok(()) => Response::Created,
+                responder.send(match Maildir::create(&mailbox.maildir) {
+                    Ok(_) => Response::Created,
                     Err(problem) => {
                         error!(event = "mailbox_not_made", account = %mailbox.account, %problem);
                         Response::NotCreated(problem.to_string())

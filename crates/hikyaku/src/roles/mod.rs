@@ -6,6 +6,7 @@
 mod bounces;
 mod connections;
 mod directory;
+mod directory_rules;
 mod draft;
 mod keys;
 mod known_addresses;
@@ -41,9 +42,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub fn run(role: Role) -> anyhow::Result<ExitCode> {
     let (stream, start) = control::first_order()?;
     logging::start(&start.settings.log);
-    let Err(problem) = run_started(role, stream, start) else { return Ok(ExitCode::SUCCESS) };
-    tracing::error!(event = "role_failed", role = role.name(), problem = format!("{problem:#}"));
-    Ok(ExitCode::FAILURE)
+    let outcome = run_started(role, stream, start);
+    if let Err(problem) = &outcome {
+        tracing::error!(event = "role_failed", role = role.name(), problem = format!("{problem:#}"));
+    }
+    logging::finish();
+    Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<()> {
@@ -60,6 +64,7 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
     for gap in gaps.0.iter().filter(|_| matches!(role, Role::Smtp | Role::Local)) {
         warn!(event = "not_confined", role = role.name(), "{gap}");
     }
+    logging::detach()?;
     let mut runtime = match role {
         Role::Smtp | Role::Pop3 => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();

@@ -1,20 +1,10 @@
-//! Operators' changes to the directory, the same for the role `directory` and for a command line
-//! that finds no server running.
+//! Operators' changes to the directory.
 
 use directory::{Actor, ChangeError, Password, Store};
-use envelope::{Account, DomainKind, Mailbox};
+use envelope::{Account, DomainKind};
 use link::services::directory::{NewAccount, Response, Rule, Secret};
-use mailbox::Maildir;
 
 use crate::control::Settings;
-
-/// What came of a rule.
-pub enum Ruled {
-    /// This is the answer.
-    Answer(Response),
-    /// An account was made, and wants its mailbox.
-    Made(Account),
-}
 
 /// Opens the directory, and makes sure that the configured provider domain is in it.
 ///
@@ -29,12 +19,16 @@ pub fn open_store(settings: &Settings) -> anyhow::Result<Store> {
 }
 
 /// Does what an operator asks.
-pub fn rule(store: &Store, rule: Rule, who: &Actor) -> Ruled {
-    let answer = match rule {
-        Rule::AddAccount(new) => match add_account(store, new, who) {
-            Ok(account) => return Ruled::Made(account),
-            Err(refusal) => refusal,
-        },
+///
+/// `make_mailbox` makes the Maildir of a new account, and blocks until it is there.
+pub fn rule(
+    store: &Store,
+    rule: Rule,
+    who: &Actor,
+    make_mailbox: impl FnOnce(&Account) -> Result<(), String>,
+) -> Response {
+    match rule {
+        Rule::AddAccount(new) => add_account(store, new, who, make_mailbox),
         Rule::AddDomain(domain) => done(store.add_domain(domain.name, domain.kind, who)),
         Rule::RemoveDomain(name) => done(store.remove_domain(&name, who)),
         Rule::RemoveAccount(name) => done(store.remove_account(&name, who)),
@@ -52,8 +46,7 @@ pub fn rule(store: &Store, rule: Rule, who: &Actor) -> Ruled {
         Rule::Accounts { after, limit } => store
             .accounts("", after.as_ref(), limit.min(10_000))
             .map_or(Response::Unavailable, Response::Accounts),
-    };
-    Ruled::Answer(answer)
+    }
 }
 
 /// Whether a rule changes something, so that kept answers become stale.
@@ -61,20 +54,22 @@ pub fn changes(rule: &Rule) -> bool {
     !matches!(rule, Rule::Domains | Rule::Account(_) | Rule::Accounts { .. })
 }
 
-/// Makes a new account's mailbox. One that is there already, from an account of the same name
-/// before, is used again.
-///
-/// # Errors
-/// If the disk says no.
-pub fn create_mailbox(mailbox: &Mailbox) -> Result<(), mailbox::MailboxError> {
-    Maildir::create(&mailbox.maildir).map(|_| ())
-}
-
-fn add_account(store: &Store, new: NewAccount, who: &Actor) -> Result<Account, Response> {
-    let password = new.password.map(password).transpose()?;
+fn add_account(
+    store: &Store,
+    new: NewAccount,
+    who: &Actor,
+    make_mailbox: impl FnOnce(&Account) -> Result<(), String>,
+) -> Response {
+    let password = match new.password.map(password).transpose() {
+        Ok(password) => password,
+        Err(refusal) => return refusal,
+    };
     let new =
         directory::NewAccount { name: new.name, password, language: new.language, operator: new.operator };
-    store.add_account(new, who).map_err(|error| refused(&error))
+    match store.add_account_after(new, who, make_mailbox) {
+        Ok(account) => Response::Account(account),
+        Err(error) => refused(&error),
+    }
 }
 
 fn password(secret: Secret) -> Result<Password, Response> {
