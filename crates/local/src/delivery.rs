@@ -236,7 +236,7 @@ mod tests {
         deliver(std::slice::from_ref(&job), &host());
         let name = files(&maildir).remove(0);
         deliver(std::slice::from_ref(&job), &host());
-        assert_eq!(files(&maildir), [name.clone()]);
+        assert_eq!(files(&maildir), std::slice::from_ref(&name));
         fs::rename(maildir.join("new").join(&name), maildir.join("cur").join(format!("{name}:2,S"))).unwrap();
         job.repeat = true;
         assert!(matches!(deliver(&[job], &host())[0], Outcome::Delivered { .. }));
