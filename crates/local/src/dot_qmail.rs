@@ -1,0 +1,20 @@
+//! The `.qmail` language: what an address's owner wants done with its mail.
+//!
+//! [`Instructions::parse`] reads the text; whoever delivers obeys the list.
+//!
+//! Nothing here touches a file, a process or the clock.
+//!
+//! Two things are kinder than in qmail. A text is read as a whole before its first line is obeyed,
+//! so an error in line 3 does not deliver lines 1 and 2 again at every retry. And a forward to
+//! something that is no address ([`ForwardTo::Undeliverable`]) fails alone.
+
+mod forward_to;
+mod forwarding;
+mod grammar;
+mod instructions;
+mod report;
+
+pub use forward_to::ForwardTo;
+pub use forwarding::Forwarding;
+pub use grammar::{Context, Fault, ParseError};
+pub use instructions::{Counts, Instruction, Instructions};
