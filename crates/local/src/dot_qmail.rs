@@ -1,6 +1,7 @@
 //! The `.qmail` language: what an address's owner wants done with its mail.
 //!
-//! [`Instructions::parse`] reads the text; whoever delivers obeys the list.
+//! [`Instructions::parse`] reads the text; whoever delivers obeys the list. Before a text is stored,
+//! [`Instructions::check_for_writing`] refuses what would surprise its writer.
 //!
 //! Nothing here touches a file, a process or the clock.
 //!
@@ -8,13 +9,17 @@
 //! so an error in line 3 does not deliver lines 1 and 2 again at every retry. And a forward to
 //! something that is no address ([`ForwardTo::Undeliverable`]) fails alone.
 
+mod check;
 mod forward_to;
 mod forwarding;
 mod grammar;
 mod instructions;
 mod report;
+mod trap;
 
+pub use check::{Limits, TEXT_MAX};
 pub use forward_to::ForwardTo;
 pub use forwarding::Forwarding;
 pub use grammar::{Context, Fault, ParseError};
 pub use instructions::{Counts, Instruction, Instructions};
+pub use trap::{Problem, Trap};

@@ -33,7 +33,8 @@ pub enum Instruction {
 ///
 /// An empty list is a list too: the mail is accepted and thrown away.
 ///
-/// Made only by [`parse`](Self::parse), [`default_delivery`](Self::default_delivery) and from a [`Forwarding`](super::Forwarding), so
+/// Made only by [`parse`](Self::parse), [`check_for_writing`](Self::check_for_writing),
+/// [`default_delivery`](Self::default_delivery) and from a [`Forwarding`](super::Forwarding), so
 /// that it can always be written as text that reads back the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instructions(pub(super) Vec<Instruction>);
