@@ -2,6 +2,8 @@
 //!
 //! [`Instructions::parse`] reads the text; whoever delivers obeys the list. Before a text is stored,
 //! [`Instructions::check_for_writing`] refuses what would surprise its writer.
+//! [`candidates`] says under which names the instructions of an address may stand, and
+//! [`new_sender`] who is the sender of what is forwarded.
 //!
 //! Nothing here touches a file, a process or the clock.
 //!
@@ -14,6 +16,8 @@ mod forward_to;
 mod forwarding;
 mod grammar;
 mod instructions;
+mod lookup;
+mod owner;
 mod report;
 mod trap;
 
@@ -22,4 +26,6 @@ pub use forward_to::ForwardTo;
 pub use forwarding::Forwarding;
 pub use grammar::{Context, Fault, ParseError};
 pub use instructions::{Counts, Instruction, Instructions};
+pub use lookup::{Candidate, FileName, candidates};
+pub use owner::{NewSender, OwnerFiles, OwnerFound, Verp, new_sender};
 pub use trap::{Problem, Trap};
