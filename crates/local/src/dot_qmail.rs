@@ -1,9 +1,10 @@
 //! The `.qmail` language: what an address's owner wants done with its mail.
 //!
-//! [`Instructions::parse`] reads the text; whoever delivers obeys the list. Before a text is stored,
+//! One road through it: [`candidates`] says under which names the instructions of an address may
+//! stand, and in which order to ask; [`Instructions::parse`] reads the text; whoever delivers
+//! obeys the list, giving programs [`environment`] and judging them by [`ProgramOutcome`];
+//! [`new_sender`] says who is the sender of what is forwarded. Before a text is stored,
 //! [`Instructions::check_for_writing`] refuses what would surprise its writer.
-//! [`candidates`] says under which names the instructions of an address may stand, and
-//! [`new_sender`] who is the sender of what is forwarded.
 //!
 //! Nothing here touches a file, a process or the clock.
 //!
@@ -12,20 +13,26 @@
 //! something that is no address ([`ForwardTo::Undeliverable`]) fails alone.
 
 mod check;
+mod environment;
 mod forward_to;
 mod forwarding;
+mod from_line;
 mod grammar;
 mod instructions;
 mod lookup;
 mod owner;
+mod program_outcome;
 mod report;
 mod trap;
 
 pub use check::{Limits, TEXT_MAX};
+pub use environment::{NulInVariable, Scene, environment};
 pub use forward_to::ForwardTo;
 pub use forwarding::Forwarding;
+pub use from_line::from_line;
 pub use grammar::{Context, Fault, ParseError};
 pub use instructions::{Counts, Instruction, Instructions};
 pub use lookup::{Candidate, FileName, candidates};
 pub use owner::{NewSender, OwnerFiles, OwnerFound, Verp, new_sender};
+pub use program_outcome::ProgramOutcome;
 pub use trap::{Problem, Trap};
