@@ -7,6 +7,7 @@
 mod clients;
 mod command_line;
 mod dialogues;
+mod documents;
 mod house;
 mod killing;
 mod limits;
