@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use envelope::QueueId;
@@ -36,7 +37,8 @@ pub struct SealedBlob {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct BlobName {
     pub id: QueueId,
-    pub copy: u32,
+    /// Counted from 1.
+    pub copy: NonZeroU32,
 }
 
 /// Removes blobs that nobody names.
@@ -56,11 +58,13 @@ impl<S: Storage> Discard for Blobs<S> {
 
 impl<S: Storage> BlobWriter<S> {
     pub(crate) fn create(storage: &Arc<S>, id: QueueId) -> Result<BlobWriter<S>, NotAccepted> {
-        let mut name = BlobName { id, copy: 0 };
+        let mut name = BlobName { id, copy: NonZeroU32::MIN };
         let file = loop {
             match storage.create(Folder::Blobs, &name.to_string()) {
                 Ok(file) => break file,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && name.copy < u32::MAX => name.copy += 1,
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && name.copy < NonZeroU32::MAX => {
+                    name.copy = name.copy.saturating_add(1);
+                }
                 Err(error) => return Err(not_written(name, &error)),
             }
         };
@@ -154,8 +158,8 @@ impl BlobName {
     /// The blob that a file name names.
     pub fn parse(name: &str) -> Option<BlobName> {
         let (id, copy) = match name.split_once('.') {
-            None => (name, 0),
-            Some((id, copy)) => (id, copy.parse().ok().filter(|copy| *copy > 0)?),
+            None => (name, NonZeroU32::MIN),
+            Some((id, copy)) => (id, copy.parse().ok()?),
         };
         let parsed = BlobName { id: id.parse().ok()?, copy };
         (parsed.to_string() == name).then_some(parsed)
@@ -165,7 +169,7 @@ impl BlobName {
 impl fmt::Display for BlobName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.copy {
-            0 => write!(f, "{}", self.id),
+            NonZeroU32::MIN => write!(f, "{}", self.id),
             copy => write!(f, "{}.{copy}", self.id),
         }
     }
@@ -209,11 +213,11 @@ mod tests {
     #[test]
     fn a_blob_is_named_by_its_message() {
         let id = QueueId::from_u64(77);
-        for copy in [0, 1, 20] {
-            let name = BlobName { id, copy };
+        for copy in [1, 2, 20] {
+            let name = BlobName { id, copy: NonZeroU32::new(copy).unwrap() };
             assert_eq!(BlobName::parse(&name.to_string()), Some(name));
         }
-        for wrong in ["", "x", &format!("{id}.0"), &format!("{id}.01"), &format!("{id}.x")] {
+        for wrong in ["", "x", &format!("{id}.1"), &format!("{id}.02"), &format!("{id}.x")] {
             assert_eq!(BlobName::parse(wrong), None);
         }
     }

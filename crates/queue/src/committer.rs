@@ -14,7 +14,6 @@ mod gather;
 
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -25,7 +24,7 @@ use self::gather::Batch;
 use crate::blob::BlobName;
 use crate::error::NotAccepted;
 use crate::frame::{Location, SegmentNumber};
-use crate::inbox::{ArrivingBody, Item};
+use crate::inbox::{ArrivingBody, Item, tell};
 use crate::index::Retiring;
 use crate::lock;
 use crate::log::Log;
@@ -111,7 +110,7 @@ impl<S: Storage> Committer<S> {
             tracing::warn!("the log could not be closed; the next start reads it whole");
         }
         for item in std::mem::take(&mut self.backlog) {
-            refuse(item, NotAccepted::Closed);
+            item.refuse(NotAccepted::Closed);
         }
     }
 
@@ -173,9 +172,6 @@ impl<S: Storage> Committer<S> {
 
     fn begin_segment(&mut self) -> io::Result<()> {
         let segment = self.shared.chores.take_fresh()?;
-        for number in self.shared.chores.take_misbegotten() {
-            self.log.give_up_whole(number);
-        }
         lock(&self.shared.books).open(Arc::clone(&segment));
         self.log.begin(segment)
     }
@@ -219,7 +215,7 @@ impl<S: Storage> Committer<S> {
         self.backlog = kept;
         let refused: VecDeque<Item> = refused;
         for item in refused {
-            refuse(item, why);
+            item.refuse(why);
         }
     }
 
@@ -393,27 +389,6 @@ impl<S: Storage> Committer<S> {
     }
 }
 
-/// Refuses an item, or lets go of it if nobody waits.
-fn refuse(item: Item, why: NotAccepted) {
-    match item {
-        Item::Accept { done, .. } => tell(|| done(Err(why))),
-        Item::Record { done, .. } | Item::Flush { done } => tell(|| done(Err(why))),
-        Item::Outcome { done, .. } | Item::Retire { done, .. } => {
-            for done in done {
-                tell(|| done(Err(why)));
-            }
-        }
-        Item::Relocate(_) => {}
-    }
-}
-
-/// Calls back. A caller's panic is the caller's: mail goes on.
-fn tell(call: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(call)).is_err() {
-        tracing::error!("a callback of the queue panicked");
-    }
-}
-
 /// Closes the queue when the committer ends.
 struct Closing<S: Storage>(Arc<Shared<S>>);
 
@@ -421,7 +396,7 @@ impl<S: Storage> Drop for Closing<S> {
     fn drop(&mut self) {
         self.0.inbox.close();
         for item in self.0.inbox.take(None).items {
-            refuse(item, NotAccepted::Closed);
+            item.refuse(NotAccepted::Closed);
         }
         self.0.chores.close();
     }

@@ -41,8 +41,6 @@ struct List<F> {
     freed: VecDeque<Freed>,
     blobs: Vec<BlobName>,
     compact: bool,
-    /// Numbers whose file may have its name though it was never made ready.
-    misbegotten: Vec<SegmentNumber>,
     /// The committer has no segment and waits for one.
     wanted: bool,
     /// Attempts to prepare a segment that failed, and the last one's reason.
@@ -58,7 +56,6 @@ impl<F> Chores<F> {
             freed: VecDeque::new(),
             blobs: Vec::new(),
             compact: false,
-            misbegotten: Vec::new(),
             wanted: false,
             failures: 0,
             failure: None,
@@ -89,11 +86,6 @@ impl<F> Chores<F> {
             self.work.notify_one();
             list = self.done.wait(list).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
-    }
-
-    /// Numbers that no segment in use will have, though a file may have their name.
-    pub fn take_misbegotten(&self) -> Vec<SegmentNumber> {
-        std::mem::take(&mut lock(&self.list).misbegotten)
     }
 
     pub fn recycle(&self, freed: Vec<Freed>) {
@@ -131,12 +123,6 @@ struct Moving<F> {
     notes: std::vec::IntoIter<MessageNote>,
 }
 
-/// A segment could not be made ready, and whether its file may have its name all the same.
-struct NotPrepared {
-    error: io::Error,
-    named: bool,
-}
-
 enum Chore {
     Prepare,
     Recycle(Freed),
@@ -150,6 +136,8 @@ pub(crate) struct Housekeeper<S: Storage> {
     /// Names of free segment files.
     spares: Vec<String>,
     next: SegmentNumber,
+    /// Names of files that a failure has left behind.
+    leftovers: Vec<String>,
     /// Whether freeing goes on: it must keep its order, so after a failure it waits.
     recycling: bool,
     /// What is left to move of the oldest segment.
@@ -164,7 +152,16 @@ impl<S: Storage> Housekeeper<S> {
     /// `spares` are free segment files, `next` the first segment number never used.
     pub fn new(shared: Arc<Shared<S>>, spares: Vec<String>, next: SegmentNumber) -> Housekeeper<S> {
         let in_hand = Arc::default();
-        Housekeeper { shared, spares, next, recycling: true, moving: None, in_hand, stuck: None }
+        Housekeeper {
+            shared,
+            spares,
+            next,
+            leftovers: Vec::new(),
+            recycling: true,
+            moving: None,
+            in_hand,
+            stuck: None,
+        }
     }
 
     /// Works until the queue is closed.
@@ -212,20 +209,17 @@ impl<S: Storage> Housekeeper<S> {
     }
 
     fn prepare_one(&mut self) {
-        let number = self.next;
-        self.next = number.saturating_add(1);
-        let prepared = self.prepare(number);
+        let prepared = self.prepare();
         let mut list: MutexGuard<'_, _> = lock(&self.shared.chores.list);
         match prepared {
             Ok(segment) => {
                 list.ready.push_back(Arc::new(segment));
                 list.failure = None;
             }
-            Err(NotPrepared { error, named }) => {
+            Err(error) => {
                 if list.failure.is_none() {
                     tracing::error!(%error, "the next segment of the log could not be prepared");
                 }
-                list.misbegotten.extend(named.then_some(number));
                 list.failures += 1;
                 list.failure = Some(error.kind());
                 list.wanted = false;
@@ -235,41 +229,63 @@ impl<S: Storage> Housekeeper<S> {
     }
 
     /// Makes a segment ready: all of it on disk, its header durable, its name durable.
-    fn prepare(&mut self, number: SegmentNumber) -> Result<Segment<S::File>, NotPrepared> {
-        let storage = &*self.shared.storage;
-        let size = self.shared.settings.segment_size;
+    fn prepare(&mut self) -> io::Result<Segment<S::File>> {
+        self.clear_away()?;
+        let number = self.next;
+        self.next = number.checked_add(1).ok_or(io::ErrorKind::QuotaExceeded)?;
         let (spare, fresh) = match self.spares.pop() {
             Some(spare) => (spare, false),
             None => (spare_name(number), true),
         };
         let name = file_name(number);
-        let write = || {
-            let file = if fresh {
-                let file = storage.create(Folder::Log, &spare)?;
-                storage.allocate(&file, u64::from(size))?;
-                file
-            } else {
-                storage.open(Folder::Log, &spare)?
-            };
-            storage.write_at(&file, 0, &mut [IoSlice::new(&header_block(number))])?;
-            storage.sync_all(&file)?;
-            Ok(file)
+        let prepared = self.make_ready(number, &spare, fresh, &name);
+        if prepared.is_err() {
+            self.leftovers.extend([spare, name]);
+            // At once if it can be: it takes room that a full disk needs.
+            let _ = self.clear_away();
+        }
+        prepared
+    }
+
+    fn make_ready(
+        &self,
+        number: SegmentNumber,
+        spare: &str,
+        fresh: bool,
+        name: &str,
+    ) -> io::Result<Segment<S::File>> {
+        let storage = &*self.shared.storage;
+        let size = self.shared.settings.segment_size;
+        let file = if fresh {
+            let file = storage.create(Folder::Log, spare)?;
+            storage.allocate(&file, u64::from(size))?;
+            file
+        } else {
+            storage.open(Folder::Log, spare)?
         };
-        let give = || {
-            storage.rename(Folder::Log, &spare, &name)?;
-            storage.sync_directory(Folder::Log)
-        };
-        // What has failed is removed as far as that goes: it takes room that a full disk needs.
-        let file = write().map_err(|error| {
-            let _ = storage.remove(Folder::Log, &spare);
-            NotPrepared { error, named: false }
-        })?;
-        give().map_err(|error| {
-            let _ = storage.remove(Folder::Log, &spare);
-            let _ = storage.remove(Folder::Log, &name);
-            NotPrepared { error, named: true }
-        })?;
+        storage.write_at(&file, 0, &mut [IoSlice::new(&header_block(number))])?;
+        storage.sync_all(&file)?;
+        storage.rename(Folder::Log, spare, name)?;
+        storage.sync_directory(Folder::Log)?;
         Ok(Segment { number, file, size })
+    }
+
+    /// Removes, durably, what a failure has left behind. No segment is made ready before: one that
+    /// was never used, between two that were, would look like damage.
+    fn clear_away(&mut self) -> io::Result<()> {
+        if self.leftovers.is_empty() {
+            return Ok(());
+        }
+        let storage = &*self.shared.storage;
+        for name in &self.leftovers {
+            match storage.remove(Folder::Log, name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        storage.sync_directory(Folder::Log)?;
+        self.leftovers.clear();
+        Ok(())
     }
 
     /// Keeps the file of a free segment for later, or removes it. That is durable before the next
@@ -284,10 +300,14 @@ impl<S: Storage> Housekeeper<S> {
         } else {
             storage.remove(Folder::Log, &name)
         };
+        // A second attempt finds the name gone, and has to make that durable still.
+        let done = match done {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        };
         match done.and_then(|()| storage.sync_directory(Folder::Log)) {
             Ok(()) if keep => self.spares.push(spare_name(freed.number)),
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 tracing::warn!(segment = freed.number, %error, "a free segment could not be recycled");
                 self.recycling = false;

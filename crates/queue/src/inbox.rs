@@ -1,6 +1,7 @@
 //! What waits for the committer.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,25 @@ impl Item {
     /// Whether somebody waits for the disk.
     pub fn is_urgent(&self) -> bool {
         !matches!(self, Item::Outcome { .. } | Item::Retire { .. })
+    }
+
+    /// Refuses it, or lets go of it if nobody waits. Calls callers' code: hold no lock.
+    pub fn refuse(self, why: NotAccepted) {
+        match self {
+            Item::Accept { done, .. } => tell(|| done(Err(why))),
+            Item::Record { done, .. } | Item::Flush { done } => tell(|| done(Err(why))),
+            Item::Outcome { done, .. } | Item::Retire { done, .. } => {
+                done.into_iter().for_each(|done| tell(|| done(Err(why))));
+            }
+            Item::Relocate(_) => {}
+        }
+    }
+}
+
+/// Calls back. A caller's panic is the caller's: mail goes on.
+pub(crate) fn tell(call: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(call)).is_err() {
+        tracing::error!("a callback of the queue panicked");
     }
 }
 
@@ -140,11 +160,11 @@ impl Inbox {
     /// Adds an item.
     ///
     /// # Errors
-    /// The item, if the queue is closed.
-    pub fn push(&self, item: Item) -> Result<(), Item> {
+    /// The item, if the queue is closed: it has to be refused.
+    pub fn push(&self, item: Item) -> Result<(), Box<Item>> {
         let mut waiting = lock(&self.waiting);
         if waiting.closed {
-            return Err(item);
+            return Err(Box::new(item));
         }
         let urgent = item.is_urgent();
         waiting.items.push_back(item);

@@ -10,6 +10,7 @@ mod recent;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::num::NonZeroU32;
 use std::ops::Bound;
 
 use envelope::QueueId;
@@ -47,7 +48,7 @@ pub(crate) struct Retiring {
     pub id: QueueId,
     pub segment: SegmentNumber,
     pub frame_size: u64,
-    pub blob: Option<u32>,
+    pub blob: Option<NonZeroU32>,
 }
 
 impl Index {

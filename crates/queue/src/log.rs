@@ -63,11 +63,6 @@ impl<S: Storage> Log<S> {
         })
     }
 
-    /// Has the next segment say that one is given up as a whole.
-    pub fn give_up_whole(&mut self, segment: SegmentNumber) {
-        self.abandoned.push(Abandoned { segment, offset: BLOCK });
-    }
-
     /// Begins a fresh segment, which says what was given up before it.
     ///
     /// # Errors
@@ -140,6 +135,10 @@ impl<S: Storage> Log<S> {
     /// # Errors
     /// Those of the disk; then the segment is given up.
     pub fn seal(&mut self) -> io::Result<()> {
+        if self.head.as_ref().is_some_and(|head| head.end != head.durable) {
+            // The footer must not reach the disk before what it speaks of.
+            self.sync()?;
+        }
         let Some(head) = &self.head else { return Ok(()) };
         if head.end == BLOCK {
             // Nothing was written: the next start takes the segment for a spare one.

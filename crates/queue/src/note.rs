@@ -1,6 +1,8 @@
 //! Notes: what the index needs to know of a frame. A segment's footer is the notes of its frames,
 //! so that a start reads footers and not bodies.
 
+use std::num::NonZeroU32;
+
 use envelope::QueueId;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +31,7 @@ pub(crate) struct MessageNote {
     /// Octets of mail data.
     pub size: u64,
     /// Which blob with the message's id is its body, if one is.
-    pub blob: Option<u32>,
+    pub blob: Option<NonZeroU32>,
     pub recipients: RecipientNotes,
 }
 
@@ -196,7 +198,15 @@ mod tests {
         let id = QueueId::from_u64(u64::MAX);
         let message = |recipients| {
             let (offset, length, arrival, size) = (u32::MAX, u32::MAX, u32::MAX, u64::MAX);
-            Note::Message(MessageNote { id, offset, length, arrival, size, blob: Some(u32::MAX), recipients })
+            Note::Message(MessageNote {
+                id,
+                offset,
+                length,
+                arrival,
+                size,
+                blob: Some(NonZeroU32::MAX),
+                recipients,
+            })
         };
         let outcome = OutcomeNote { id, offset: u32::MAX, chained: true, changes: vec![(u32::MAX, slot); 9] };
         for note in [

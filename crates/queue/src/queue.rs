@@ -1,6 +1,7 @@
 //! The handle: what the rest of the house sees of the queue.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -79,10 +80,7 @@ impl<S: Storage> Queue<S> {
             Ok(message) => message,
             Err(why) => return done(Err(why)),
         };
-        let item = Item::Accept { message, done: Box::new(done) };
-        if let Err(Item::Accept { done, .. }) = self.shared().inbox.push(item) {
-            done(Err(NotAccepted::Closed));
-        }
+        self.hand_over(Item::Accept { message, done: Box::new(done) });
     }
 
     /// Whether the queue holds a message of this name, or has retired it of late: then it was
@@ -131,11 +129,11 @@ impl<S: Storage> Queue<S> {
                     Some(copy) => blob_body(shared, id, copy, found.size)?,
                     None => StoredBody::Memory(hot.body),
                 };
-                let mut recipients = found.states(Vec::new());
-                if found.place.outcome.is_some() {
-                    let head = reading::head(shared, found.place)?;
-                    recipients = found.states(reading::states(shared, found.place, &head)?);
-                }
+                // Replies are on the disk alone, and only after an attempt.
+                let tried = found.recipients.iter().any(|slot| slot.attempts > 0);
+                let on_disk =
+                    if tried { reading::head_and_states(shared, found.place)?.1 } else { Vec::new() };
+                let recipients = found.states(on_disk);
                 return Ok(Message { id, envelope: hot.envelope, arrival: hot.arrival, body, recipients });
             }
             let (head, inline) = reading::whole(shared, found.place)?;
@@ -190,9 +188,7 @@ impl<S: Storage> Queue<S> {
             }
             done(result);
         });
-        if let Err(Item::Record { done, .. }) = shared.inbox.push(Item::Record { id, outcomes, new, done }) {
-            done(Err(NotAccepted::Closed));
-        }
+        self.hand_over(Item::Record { id, outcomes, new, done });
     }
 
     fn record_lazily(&self, id: QueueId, outcomes: Vec<(u32, RecipientOutcome)>, done: Done) {
@@ -214,10 +210,10 @@ impl<S: Storage> Queue<S> {
             Some(retiring) => Item::Retire { retiring, done: vec![done] },
             None => Item::Outcome { id, changes, done: vec![done] },
         };
-        let refused = self.shared().inbox.push(item).err();
+        let handed_over = self.shared().inbox.push(item);
         drop(index);
-        if let Some(Item::Retire { done, .. } | Item::Outcome { done, .. }) = refused {
-            done.into_iter().for_each(|done| done(Err(NotAccepted::Closed)));
+        if let Err(item) = handed_over {
+            item.refuse(NotAccepted::Closed);
         }
     }
 
@@ -237,16 +233,12 @@ impl<S: Storage> Queue<S> {
     /// is durable. A message that is not there is dropped already.
     pub fn remove(&self, id: QueueId, done: impl FnOnce(Result<(), NotAccepted>) + Send + 'static) {
         let mut index = lock(&self.shared().index);
-        let retiring = index.remove(id);
-        let retired =
-            retiring.map(|retiring| self.shared().inbox.push(Item::Retire { retiring, done: Vec::new() }));
-        drop(index);
-        let flush = Item::Flush { done: Box::new(done) };
-        let pushed = retired.map_or(Ok(()), |pushed| pushed.map_err(drop));
-        match self.shared().inbox.push(flush) {
-            Err(Item::Flush { done }) => done(Err(NotAccepted::Closed)),
-            _ => debug_assert!(pushed.is_ok(), "the inbox closes once"),
+        if let Some(retiring) = index.remove(id) {
+            // A closed queue says so below.
+            let _ = self.shared().inbox.push(Item::Retire { retiring, done: Vec::new() });
         }
+        drop(index);
+        self.hand_over(Item::Flush { done: Box::new(done) });
     }
 
     /// Messages in the order of their ids, from the first after `after`, at most `limit`. Reads a
@@ -275,8 +267,8 @@ impl<S: Storage> Queue<S> {
     /// If the queue does not hold it, or it cannot be read.
     pub fn show(&self, id: QueueId) -> Result<Details, LoadError> {
         self.reading(id, |shared, found| {
-            let head = reading::head(shared, found.place)?;
-            let recipients = found.states(reading::states(shared, found.place, &head)?);
+            let (head, on_disk) = reading::head_and_states(shared, found.place)?;
+            let recipients = found.states(on_disk);
             let reverse_path = Some(head.envelope.reverse_path().clone());
             let summary = Summary { reverse_path, ..found.summary() };
             Ok(Details { summary, envelope: Arc::new(head.envelope), recipients })
@@ -312,9 +304,7 @@ impl<S: Storage> Queue<S> {
         let done = Box::new(move |result| {
             let _ = told.send(result);
         });
-        if self.shared().inbox.push(Item::Flush { done }).is_err() {
-            return Err(NotAccepted::Closed);
-        }
+        self.hand_over(Item::Flush { done });
         wait.recv().unwrap_or(Err(NotAccepted::Closed))
     }
 
@@ -322,6 +312,12 @@ impl<S: Storage> Queue<S> {
     /// reads little. Waits for that. Not from a callback.
     pub fn close(&self) {
         self.handle.close();
+    }
+
+    fn hand_over(&self, item: Item) {
+        if let Err(item) = self.shared().inbox.push(item) {
+            item.refuse(NotAccepted::Closed);
+        }
     }
 
     fn shared(&self) -> &Arc<Shared<S>> {
@@ -409,7 +405,7 @@ impl<S: Storage> Drop for Handle<S> {
 struct Snapshot {
     place: Place,
     size: u64,
-    blob: Option<u32>,
+    blob: Option<NonZeroU32>,
     arrival: u32,
     recipients: Recipients,
     hot: Option<crate::index::HotMessage>,
@@ -481,7 +477,7 @@ impl Tally {
 fn blob_body<S: Storage>(
     shared: &Shared<S>,
     id: QueueId,
-    copy: u32,
+    copy: NonZeroU32,
     length: u64,
 ) -> Result<StoredBody<S::File>, FrameError> {
     let file = shared.storage.open(Folder::Blobs, &BlobName { id, copy }.to_string())?;

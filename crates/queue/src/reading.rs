@@ -106,14 +106,15 @@ pub(crate) fn states<S: Storage>(
     Ok(states)
 }
 
-/// What the log says of each recipient of a living message.
+/// The message's head, and what the log says of each recipient.
 ///
 /// # Errors
 /// If it cannot be read or does not check.
-pub(crate) fn states_on_disk<S: Storage>(
+pub(crate) fn head_and_states<S: Storage>(
     shared: &Shared<S>,
-    entry: &Entry,
-) -> Result<Vec<RecipientState>, FrameError> {
-    let place = Place::from(entry);
-    states(shared, place, &head(shared, place)?)
+    place: Place,
+) -> Result<(MessageHead, Vec<RecipientState>), FrameError> {
+    let head = head(shared, place)?;
+    let states = states(shared, place, &head)?;
+    Ok((head, states))
 }

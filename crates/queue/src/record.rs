@@ -4,6 +4,8 @@
 //! checksum of its own so that a list of the queue need not read bodies. Everything typed is
 //! postcard.
 
+use std::num::NonZeroU32;
+
 use envelope::{Envelope, QueueId};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +34,7 @@ pub(crate) enum BodyPlace {
     /// Behind the head.
     Inline { length: u64 },
     /// In a blob file: which one of those with the message's id.
-    Blob { length: u64, copy: u32 },
+    Blob { length: u64, copy: NonZeroU32 },
 }
 
 impl MessageHead {

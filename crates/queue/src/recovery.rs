@@ -6,6 +6,7 @@
 //! one ends.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use envelope::QueueId;
@@ -199,8 +200,8 @@ fn read<S: Storage>(
     is_newest: bool,
 ) -> Result<Contents, OpenError> {
     let doing = || opening(format!("reading {}", file_name(segment.number)));
-    // A footer speaks of all that was written, so of too much if the segment was given up.
-    let footer = if end.is_none() { segment.footer(storage).map_err(doing())? } else { None };
+    // It was written when all that it speaks of was durable, so it holds for a segment given up too.
+    let footer = segment.footer(storage).map_err(doing())?;
     if footer.is_none() || is_newest {
         // Of an older segment that is sealed, the later ones prove that it is durable.
         storage.sync_data(&segment.file).map_err(doing())?;
@@ -265,7 +266,7 @@ fn remove_unfit<S: Storage>(storage: &S, spares: &mut Vec<String>, settings: &Se
 /// Removes blobs that no message names, and finds messages whose blob is gone.
 fn check_blobs<S: Storage>(storage: &S, index: &Index, recovery: &mut Recovery) -> Result<(), OpenError> {
     let names = storage.list(Folder::Blobs).map_err(opening("listing the blobs"))?;
-    let wanted: BTreeMap<QueueId, u32> =
+    let wanted: BTreeMap<QueueId, NonZeroU32> =
         index.iter(None).filter_map(|entry| Some((entry.id, entry.blob?))).collect();
     let mut found = HashSet::new();
     for name in names {

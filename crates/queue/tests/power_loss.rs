@@ -3,12 +3,14 @@
 //!
 //! The disk's choices come from a seed; the queue's two threads may take turns differently from
 //! run to run, which only makes more cases.
+#![allow(clippy::unwrap_used)] // It is all test code, its shared functions too.
 
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use common::disk::{Disk, Faults, Random};
 use common::{accept, accept_now, body, envelope, id, inline, mail_data, message};
@@ -55,8 +57,11 @@ impl Life<'_> {
         for _ in 0..rounds {
             self.hand_in(queue);
             self.deliver(disk, queue);
-            if self.random.below(4) == 0 {
-                let _ = queue.flush();
+            match self.random.below(12) {
+                0..3 => drop(queue.flush()),
+                // Longer than outcomes wait for company: they are written, and not yet durable.
+                3 => std::thread::sleep(Duration::from_millis(13)),
+                _ => {}
             }
         }
     }
@@ -165,7 +170,7 @@ fn check(disk: &Disk, queue: &Queue<Disk>, recovery: &Recovery, world: &World) -
     }
     for number in &living {
         let (recipients, length) = *world.handed_in.get(number).expect("only what was handed in");
-        let message = queue.load(id(*number)).expect("what lives can be read");
+        let message = queue.load(id(*number)).unwrap();
         assert_eq!(*message.envelope, envelope(recipients));
         assert_eq!(body(disk, &message), mail_data(*number, length), "message {number}");
         for (recipient, state) in (0..).zip(&message.recipients) {
@@ -247,7 +252,7 @@ fn accepted_mail_survives_power_loss_at_every_step() {
 }
 
 #[test]
-fn power_that_fails_again_and_again_loses_nothing() {
+fn power_that_fails_and_processes_that_die_again_and_again_lose_nothing() {
     for seed in 0..60 {
         let mut random = Random::new(seed + 1000);
         let mut disk = Disk::new(seed, Faults::default());
@@ -264,7 +269,9 @@ fn power_that_fails_again_and_again_loses_nothing() {
                 disk.cut_power();
             }
             let power_at = (random.below(2) == 0).then(|| random.below(150));
-            disk = disk.after_power_loss(Faults { power_at, errors: None });
+            let faults = Faults { power_at, errors: None };
+            let killed = random.below(2) == 0;
+            disk = if killed { disk.after_kill(faults) } else { disk.after_power_loss(faults) };
         }
         let disk = disk.after_power_loss(Faults::default());
         let (queue, recovery) = open(&disk).unwrap();
@@ -275,45 +282,103 @@ fn power_that_fails_again_and_again_loses_nothing() {
 
 #[test]
 fn a_disk_that_fails_at_any_step_loses_nothing_and_mail_flows_again() {
-    for (kind, refusal) in
-        [(io::ErrorKind::Other, NotAccepted::Failed), (io::ErrorKind::StorageFull, NotAccepted::StorageFull)]
-    {
-        for step in 0..70 {
-            let disk = Disk::new(step, Faults::default());
-            let mut world = World::default();
-            let (queue, _) = open(&disk).unwrap();
-            let mut life = Life { world: &mut world, random: Random::new(step % 5), next: 1 };
-            life.live(&disk, &queue, 2);
-            let before = disk.calls();
-            let errors = (before + step, before + step + 1 + step % 3, kind);
-            disk.set_faults(Faults { errors: Some(errors), ..Faults::default() });
-            life.live(&disk, &queue, 10);
-            disk.set_faults(Faults::default());
-            // Once the disk works again the queue takes mail, at the latest after a second.
-            let (number, message) = life.new_inline();
-            let answer = accept_now(&queue, message);
-            if answer.is_ok() {
-                world.accepted.insert(number);
-            } else {
-                assert_eq!(answer, Err(refusal));
-                std::thread::sleep(std::time::Duration::from_millis(1100));
-                let length = world.handed_in[&number].1;
-                let recipients = world.handed_in[&number].0;
-                assert_eq!(accept_now(&queue, inline(number, recipients, length)), Ok(id(number)));
-                world.accepted.insert(number);
-            }
-            // And what was refused is not there.
-            let refused = world.handed_in.keys().filter(|number| !world.accepted.contains(number));
-            for number in refused {
-                assert!(queue.load(id(*number)).is_err(), "{number} was refused");
-            }
-            disk.cut_power();
-            drop(queue);
-            let disk = disk.after_power_loss(Faults::default());
+    fail_at_every_step(io::ErrorKind::Other, NotAccepted::Failed);
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_step_loses_nothing_and_mail_flows_again() {
+    fail_at_every_step(io::ErrorKind::StorageFull, NotAccepted::StorageFull);
+}
+
+fn fail_at_every_step(kind: io::ErrorKind, refusal: NotAccepted) {
+    for step in 0..70 {
+        let disk = Disk::new(step, Faults::default());
+        let mut world = World::default();
+        let (queue, _) = open(&disk).unwrap();
+        let mut life = Life { world: &mut world, random: Random::new(step % 5), next: 1 };
+        life.live(&disk, &queue, 2);
+        let before = disk.calls();
+        let errors = (before + step, before + step + 1 + step % 3, kind);
+        disk.set_faults(Faults { errors: Some(errors), ..Faults::default() });
+        life.live(&disk, &queue, 10);
+        disk.set_faults(Faults::default());
+        // Once the disk works again the queue takes mail, at the latest after a second.
+        let (number, message) = life.new_inline();
+        let answer = accept_now(&queue, message);
+        if answer.is_ok() {
+            world.accepted.insert(number);
+        } else {
+            assert_eq!(answer, Err(refusal));
+            std::thread::sleep(Duration::from_millis(1100));
+            let length = world.handed_in[&number].1;
+            let recipients = world.handed_in[&number].0;
+            assert_eq!(accept_now(&queue, inline(number, recipients, length)), Ok(id(number)));
+            world.accepted.insert(number);
+        }
+        // And what was refused is not there.
+        let refused = world.handed_in.keys().filter(|number| !world.accepted.contains(number));
+        for number in refused {
+            assert!(queue.load(id(*number)).is_err(), "{number} was refused");
+        }
+        disk.cut_power();
+        drop(queue);
+        let disk = disk.after_power_loss(Faults::default());
+        let (queue, recovery) = open(&disk).unwrap();
+        let living = check(&disk, &queue, &recovery, &world);
+        assert!(living.is_subset(&world.accepted), "what was refused does not come back");
+        drain(&disk, queue);
+    }
+}
+
+#[test]
+fn an_outcome_written_before_a_failed_sync_is_written_again() {
+    let disk = Disk::new(1, Faults::default());
+    let (queue, _) = open(&disk).unwrap();
+    for number in 1..=2 {
+        assert_eq!(accept_now(&queue, inline(number, 2, 100)), Ok(id(number)));
+    }
+    queue.due(NEVER, 2);
+    for (number, outcomes) in [(1, vec![(0, delivered()), (1, delivered())]), (2, vec![(1, delivered())])] {
+        let (told, answer) = mpsc::channel();
+        queue.record(id(number), outcomes, Vec::new(), move |result| told.send(result).unwrap());
+        assert_eq!(answer.recv().unwrap(), Ok(()), "it is written");
+    }
+    // The write of the next batch succeeds, its sync fails and takes the outcomes along.
+    let sync = disk.calls() + 1;
+    disk.set_faults(Faults { errors: Some((sync, sync + 1, io::ErrorKind::Other)), ..Faults::default() });
+    assert_eq!(accept_now(&queue, inline(3, 1, 100)), Err(NotAccepted::Failed));
+    assert_eq!(accept_now(&queue, inline(4, 1, 100)), Ok(id(4)));
+    disk.cut_power();
+    drop(queue);
+    let disk = disk.after_power_loss(Faults::default());
+    let (queue, recovery) = open(&disk).unwrap();
+    assert_eq!((recovery.messages, recovery.damaged.len()), (2, 0));
+    let states = queue.load(id(2)).unwrap().recipients;
+    assert_eq!((states[1].status, &*states[1].last_reply), (RecipientStatus::Delivered, "250 ok"));
+    assert_eq!(states[0].attempts, 0);
+}
+
+#[test]
+fn a_lazy_batch_that_is_lost_though_the_next_is_not_is_no_damage() {
+    for seed in 0..40 {
+        let disk = Disk::new(seed, Faults::default());
+        let (queue, _) = open(&disk).unwrap();
+        assert_eq!(accept_now(&queue, inline(1, 2, 100)), Ok(id(1)));
+        queue.due(NEVER, 1);
+        let (told, answer) = mpsc::channel();
+        queue.record(id(1), vec![(0, deferred())], Vec::new(), move |result| told.send(result).unwrap());
+        assert_eq!(answer.recv().unwrap(), Ok(()));
+        let power_at = Some(disk.calls() + 1);
+        disk.set_faults(Faults { power_at, ..Faults::default() });
+        assert!(accept_now(&queue, inline(2, 1, 100)).is_err());
+        drop(queue);
+        // Twice, since what was dropped must not look like damage later either.
+        let disk = disk.after_power_loss(Faults::default());
+        for number in [3, 4] {
             let (queue, recovery) = open(&disk).unwrap();
-            let living = check(&disk, &queue, &recovery, &world);
-            assert!(living.is_subset(&world.accepted), "what was refused does not come back");
-            drain(&disk, queue);
+            assert_eq!(recovery.damaged, []);
+            assert!(queue.load(id(1)).is_ok());
+            assert_eq!(accept_now(&queue, inline(number, 1, 100)), Ok(id(number)));
         }
     }
 }

@@ -1,4 +1,5 @@
 //! The queue on real files, as its callers see it.
+#![allow(clippy::unwrap_used)] // It is all test code, its shared functions too.
 
 mod common;
 
@@ -187,16 +188,15 @@ fn the_log_stays_small_while_one_old_message_waits() {
     queue.due(NOW, 1);
     record(&queue, 1, vec![(0, delivered("250 done")), (1, deferred(NOW + 9, "451 wait"))]);
     record(&queue, 1, vec![(2, deferred(NOW + 9, "451 later"))]);
-    for number in 2..1000 {
+    for number in 2..300 {
         assert_eq!(accept_now(&queue, inline(number, 1, 3000)), Ok(id(number)));
         queue.due(NOW, 10);
         record(&queue, number, vec![(0, delivered("ok"))]);
     }
-    queue.flush().unwrap();
+    assert_eq!(accept_now(&queue, inline(5000, 1, 10)), Ok(id(5000)));
     let started = Instant::now();
     while queue.stats().segments > 6 {
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", queue.stats());
-        assert_eq!(accept_now(&queue, inline(5000, 1, 10)), Ok(id(5000)));
         queue.flush().unwrap();
     }
     let expected = |queue: &Queue| {

@@ -17,7 +17,7 @@ use crate::index::{Entry, Index, Retiring};
 use crate::lock;
 use crate::message::{REPLY_MAX, RecipientOutcome, RecipientState};
 use crate::note::{MessageNote, Note, OutcomeNote, Slot};
-use crate::reading::states_on_disk;
+use crate::reading::{Place, head_and_states};
 use crate::record::{self, Outcome, Retired};
 use crate::shared::Shared;
 use crate::storage::Storage;
@@ -276,8 +276,10 @@ fn push_outcome<S: Storage>(
     } else {
         let mut states = all_states(entry);
         // A reply that cannot be read is no reason to stop: the states are right without it.
-        for (known, on_disk) in states.iter_mut().zip(states_on_disk(shared, entry).unwrap_or_default()) {
-            known.last_reply = on_disk.last_reply;
+        if let Ok((_, on_disk)) = head_and_states(shared, Place::from(entry)) {
+            for (known, on_disk) in states.iter_mut().zip(on_disk) {
+                known.last_reply = on_disk.last_reply;
+            }
         }
         for (number, state) in changes {
             if let Some(known) = states.get_mut(*number as usize) {

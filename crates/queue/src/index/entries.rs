@@ -1,6 +1,8 @@
 //! The entries of the index, in chunks: a place stays the same, nothing is copied to grow, and no
 //! room is kept for twice as many.
 
+use std::num::NonZeroU32;
+
 use envelope::QueueId;
 
 use super::NEVER;
@@ -20,7 +22,7 @@ pub(crate) struct Entry {
     /// The last outcome in the log.
     pub outcome: Option<Location>,
     /// Which blob with the message's id is its body, if one is.
-    pub blob: Option<u32>,
+    pub blob: Option<NonZeroU32>,
     /// Octets of the message's payload.
     pub length: u32,
     /// Seconds since 1970.
@@ -177,8 +179,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_takes_at_most_80_octets() {
+    fn an_entry_takes_at_most_72_octets() {
         assert_eq!((size_of::<Slot>(), size_of::<Recipients>()), (8, 16));
-        assert!(size_of::<Option<Entry>>() <= 80, "{}", size_of::<Option<Entry>>());
+        assert!(size_of::<Option<Entry>>() <= 72, "{}", size_of::<Option<Entry>>());
     }
 }

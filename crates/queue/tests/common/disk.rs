@@ -105,9 +105,29 @@ impl Disk {
         self.state().without_power = true;
     }
 
+    /// The disk that the next process finds when this one was killed: all that was written, though
+    /// it may still be lost.
+    pub fn after_kill(&self, faults: Faults) -> Disk {
+        let mut state = self.state();
+        state.without_power = true;
+        let later = State {
+            faults,
+            calls: 0,
+            without_power: false,
+            random: state.random.clone(),
+            files: state.files.clone(),
+            names: state.names.clone(),
+            durable_names: state.durable_names.clone(),
+            name_changes: state.name_changes.clone(),
+            next_file: state.next_file,
+            free_space: state.free_space,
+        };
+        Disk(Arc::new(Mutex::new(later)))
+    }
+
     /// The disk that the machine finds when the power is back.
     pub fn after_power_loss(&self, faults: Faults) -> Disk {
-        let mut state = self.state();
+        let state = self.state();
         let mut random = state.random.clone();
         let mut names = state.durable_names.clone();
         // Per folder, changes reach the disk in their order; how many of them, nobody knows.
@@ -120,22 +140,10 @@ impl Disk {
             }
         }
         let mut files = HashMap::new();
-        for (file, contents) in &mut state.files {
+        for (file, contents) in &state.files {
             let mut durable = contents.durable.clone();
-            for (offset, octets) in &contents.writes {
-                // A whole write gets lost as often as not, and else some of its sectors.
-                let lose = random.below(3);
-                let mut at = *offset;
-                for sector in octets.chunks(SECTOR) {
-                    let lost = lose == 0 || lose == 1 && random.below(2) == 0;
-                    if !lost {
-                        if durable.len() < at + sector.len() {
-                            durable.resize(at + sector.len(), 0);
-                        }
-                        durable[at..at + sector.len()].copy_from_slice(sector);
-                    }
-                    at += sector.len();
-                }
+            for write in &contents.writes {
+                write_some(&mut durable, write, &mut random);
             }
             files.insert(*file, Contents { current: durable.clone(), durable, writes: Vec::new() });
         }
@@ -153,7 +161,6 @@ impl Disk {
         })))
     }
 
-    /// Changes an octet on the disk, as a failing disk does. Gives the files' names that match.
     pub fn names(&self, folder: Folder) -> Vec<String> {
         let state = self.state();
         state.names.keys().filter(|(place, _)| *place == folder).map(|(_, name)| name.clone()).collect()
@@ -164,6 +171,7 @@ impl Disk {
         state.files[&state.names[&(folder, name.to_owned())]].current.clone()
     }
 
+    /// Changes an octet on the disk, as a failing disk does.
     pub fn corrupt(&self, folder: Folder, name: &str, at: usize) {
         let mut state = self.state();
         let file = state.names[&(folder, name.to_owned())];
@@ -216,6 +224,22 @@ impl State {
     /// What was begun in the call in which the power fails is begun, not answered.
     fn answer<T>(&self, value: T) -> io::Result<T> {
         if self.without_power { Err(io::Error::other("no power")) } else { Ok(value) }
+    }
+}
+
+/// Writes all, nothing or some of a write's sectors.
+fn write_some(durable: &mut Vec<u8>, (offset, octets): &(usize, Vec<u8>), random: &mut Random) {
+    let lose = random.below(3);
+    let mut at = *offset;
+    for sector in octets.chunks(SECTOR) {
+        let lost = lose == 0 || lose == 1 && random.below(2) == 0;
+        if !lost {
+            if durable.len() < at + sector.len() {
+                durable.resize(at + sector.len(), 0);
+            }
+            durable[at..at + sector.len()].copy_from_slice(sector);
+        }
+        at += sector.len();
     }
 }
 
@@ -314,11 +338,15 @@ impl Storage for Disk {
         let mut state = match self.call() {
             Ok(state) => state,
             Err(error) => {
-                // As Linux does: what could not be written counts as written from now on, so that
-                // a second sync succeeds and the data is lost.
+                // As Linux does: some was written, and the rest counts as written from now on, so
+                // that a second sync succeeds and the data is lost.
                 let mut state = self.state();
-                if let Some(contents) = state.files.get_mut(file) {
-                    contents.writes.clear();
+                if !state.without_power {
+                    let State { files, random, .. } = &mut *state;
+                    let contents = files.get_mut(file).unwrap();
+                    for write in std::mem::take(&mut contents.writes) {
+                        write_some(&mut contents.durable, &write, random);
+                    }
                 }
                 return Err(error);
             }
