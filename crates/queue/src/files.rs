@@ -112,6 +112,10 @@ impl Storage for Files {
         OpenOptions::new().read(true).write(true).open(self.path(folder, name))
     }
 
+    fn open_to_read(&self, folder: Folder, name: &str) -> io::Result<File> {
+        File::open(self.path(folder, name))
+    }
+
     fn rename(&self, folder: Folder, from: &str, to: &str) -> io::Result<()> {
         std::fs::rename(self.path(folder, from), self.path(folder, to))
     }

@@ -89,13 +89,19 @@ impl<S: Storage> Queue<S> {
         lock(&self.shared().index).knows(id)
     }
 
+    /// Whether there is room for new mail. Bodies that are arriving should ask from time to time:
+    /// they were begun when there was.
+    pub fn has_room(&self) -> bool {
+        !self.shared().low_space.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Begins the body of a message that is too large for the log
     /// ([`INLINE_MAX`](crate::INLINE_MAX)).
     ///
     /// # Errors
     /// If the disk is full, nearly full, or fails.
     pub fn blob(&self, id: QueueId) -> Result<BlobWriter<S>, NotAccepted> {
-        if self.shared().low_space.load(std::sync::atomic::Ordering::Relaxed) {
+        if !self.has_room() {
             return Err(NotAccepted::StorageFull);
         }
         BlobWriter::create(&self.shared().storage, id)
@@ -480,7 +486,7 @@ fn blob_body<S: Storage>(
     copy: NonZeroU32,
     length: u64,
 ) -> Result<StoredBody<S::File>, FrameError> {
-    let file = shared.storage.open(Folder::Blobs, &BlobName { id, copy }.to_string())?;
+    let file = shared.storage.open_to_read(Folder::Blobs, &BlobName { id, copy }.to_string())?;
     if shared.storage.length(&file)? != length {
         return Err(FrameError::Damaged);
     }

@@ -84,9 +84,12 @@ fn stretches(segment: SegmentNumber, octets: &[u8]) -> Vec<Stretch> {
     }
     if let Some(from) = hole {
         // The end of a segment is what a recycled file held before: zeros say nothing.
-        let written = octets[from..].iter().rposition(|octet| *octet != 0);
+        // Compared block by block, as this is nearly a whole segment at each start.
+        const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
+        let mut blocks = octets[from..].chunks(BLOCK as usize);
+        let written = blocks.rposition(|block| block != &ZEROS[..block.len()]);
         if let Some(last) = written {
-            stretches.push(Stretch::Hole { from, to: align(from + last + 1).min(octets.len()) });
+            stretches.push(Stretch::Hole { from, to: (from + (last + 1) * ZEROS.len()).min(octets.len()) });
         }
     }
     stretches

@@ -46,6 +46,14 @@ pub trait Storage: Send + Sync + 'static {
     /// [`io::ErrorKind::NotFound`] if there is none.
     fn open(&self, folder: Folder, name: &str) -> io::Result<Self::File>;
 
+    /// Opens a file to read alone, so that it can be handed to somebody who must not change it.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] if there is none.
+    fn open_to_read(&self, folder: Folder, name: &str) -> io::Result<Self::File> {
+        self.open(folder, name)
+    }
+
     /// Gives a file another name in the same folder, replacing what had it.
     ///
     /// # Errors

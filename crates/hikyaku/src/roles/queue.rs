@@ -133,6 +133,11 @@ fn take_in(
             }
             Err(problem) => responder.send(not_accepted(&problem)),
         },
+        Request::Append(id) if !queue.has_room() => {
+            // What is there of it goes with its writer.
+            drop(lock(arriving).remove(&id));
+            responder.send(Response::NotAccepted(NotAccepted::StorageFull));
+        }
         Request::Append(id) => {
             let writer = lock(arriving).remove(&id);
             // The session counts as well; what it lets through and its trace field are a little more.
