@@ -37,8 +37,6 @@ use crate::storage::Storage;
 const SETTLE: Duration = Duration::from_secs(1);
 /// How long to wait before trying again to get a segment when there was none.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often the free space is looked at while there is something to write.
-const LOOK_AT_SPACE: Duration = Duration::from_millis(500);
 
 /// Proof that a message and its envelope survive a power cut from now on.
 ///
@@ -70,7 +68,6 @@ pub(crate) struct Committer<S: Storage> {
     condemned: Vec<BlobName>,
     /// When to try again, and why not now.
     stopped: Option<(Instant, NotAccepted)>,
-    space_looked_at: Option<Instant>,
 }
 
 enum Unsettled {
@@ -88,7 +85,6 @@ impl<S: Storage> Committer<S> {
             unsettled_since: None,
             condemned: Vec::new(),
             stopped: None,
-            space_looked_at: None,
         }
     }
 
@@ -100,7 +96,6 @@ impl<S: Storage> Committer<S> {
             let until = self.next_turn();
             let taken = self.shared.inbox.take(until);
             self.backlog.extend(taken.items);
-            self.look_at_space();
             self.commit();
             if taken.closed && (self.backlog.is_empty() || self.stopped.is_some()) {
                 break;
@@ -121,20 +116,6 @@ impl<S: Storage> Committer<S> {
             Some((again, _)) => (!self.backlog.is_empty()).then_some(again),
             None if !self.backlog.is_empty() => Some(Instant::now()),
             None => settle,
-        }
-    }
-
-    fn look_at_space(&mut self) {
-        let now = Instant::now();
-        if self.space_looked_at.is_some_and(|then| now - then < LOOK_AT_SPACE) {
-            return;
-        }
-        self.space_looked_at = Some(now);
-        // A disk that does not say how full it is will say so when it is.
-        let free = self.shared.storage.free_space().unwrap_or(u64::MAX);
-        let low = free < self.shared.settings.free_space_min;
-        if self.shared.low_space.swap(low, Ordering::Relaxed) != low {
-            tracing::warn!(low, free_bytes = free, "free space for the queue");
         }
     }
 

@@ -57,6 +57,7 @@ pub mod schedule;
 mod batch;
 mod blob;
 mod books;
+mod chores;
 mod committer;
 mod error;
 mod files;
@@ -76,6 +77,7 @@ mod scan;
 mod segment;
 mod settings;
 mod shared;
+mod snapshot;
 mod storage;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

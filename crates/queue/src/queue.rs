@@ -1,27 +1,25 @@
 //! The handle: what the rest of the house sees of the queue.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use envelope::QueueId;
 
-use crate::blob::{BlobName, BlobWriter};
+use crate::blob::BlobWriter;
 use crate::committer::{Accepted, Committer};
 use crate::error::{LoadError, NotAccepted, OpenError, opening};
 use crate::files::Files;
 use crate::frame::HEADER;
 use crate::housekeeper::Housekeeper;
 use crate::inbox::{Arriving, Done, Item};
-use crate::index::{Entry, Hot, Recipients};
 use crate::lock;
 use crate::log::Log;
 use crate::message::{
     Details, Due, Message, NewMessage, RecipientOutcome, RecipientState, Stats, StoredBody, Summary,
 };
-use crate::note::{Slot, Status};
+use crate::note::Slot;
 use crate::quarantine;
 use crate::reading::{self, Place};
 use crate::record::BodyPlace;
@@ -29,7 +27,8 @@ use crate::recovery::{self, Recovery};
 use crate::segment::FrameError;
 use crate::settings::Settings;
 use crate::shared::{Counts, Shared};
-use crate::storage::{Folder, Storage};
+use crate::snapshot::Snapshot;
+use crate::storage::Storage;
 
 /// The queue. Clones are the same queue; when the last is dropped it is closed.
 ///
@@ -92,7 +91,7 @@ impl<S: Storage> Queue<S> {
     /// Whether there is room for new mail. Bodies that are arriving should ask from time to time:
     /// they were begun when there was.
     pub fn has_room(&self) -> bool {
-        !self.shared().low_space.load(std::sync::atomic::Ordering::Relaxed)
+        !self.shared().is_low_on_space()
     }
 
     /// Begins the body of a message that is too large for the log
@@ -132,7 +131,7 @@ impl<S: Storage> Queue<S> {
         self.reading(id, |shared, found| {
             if let Some(hot) = found.hot.take() {
                 let body = match found.blob {
-                    Some(copy) => blob_body(shared, id, copy, found.size)?,
+                    Some(copy) => reading::blob_body(shared, id, copy, found.size)?,
                     None => StoredBody::Memory(hot.body),
                 };
                 // Replies are on the disk alone, and only after an attempt.
@@ -146,7 +145,7 @@ impl<S: Storage> Queue<S> {
             let recipients = found.states(reading::states(shared, found.place, &head)?);
             let body = match head.body {
                 BodyPlace::Inline { .. } => StoredBody::Memory(vec![inline]),
-                BodyPlace::Blob { length, copy } => blob_body(shared, id, copy, length)?,
+                BodyPlace::Blob { length, copy } => reading::blob_body(shared, id, copy, length)?,
             };
             Ok(Message { id, envelope: Arc::new(head.envelope), arrival: head.arrival, body, recipients })
         })
@@ -407,51 +406,6 @@ impl<S: Storage> Drop for Handle<S> {
     }
 }
 
-/// What the index knows of a message, to read the rest by.
-struct Snapshot {
-    place: Place,
-    size: u64,
-    blob: Option<NonZeroU32>,
-    arrival: u32,
-    recipients: Recipients,
-    hot: Option<crate::index::HotMessage>,
-}
-
-impl Snapshot {
-    fn of(entry: &Entry, hot: &Hot) -> Snapshot {
-        Snapshot {
-            place: Place::from(entry),
-            size: entry.size,
-            blob: entry.blob,
-            arrival: entry.arrival,
-            recipients: entry.recipients.clone(),
-            hot: hot.get(entry.id).cloned(),
-        }
-    }
-
-    /// Where the recipients stand: memory knows that best, and the log has their replies.
-    fn states(&self, on_disk: Vec<RecipientState>) -> Vec<RecipientState> {
-        let replies =
-            on_disk.into_iter().map(|state| state.last_reply).chain(std::iter::repeat(Box::default()));
-        self.recipients.iter().zip(replies).map(|(slot, reply)| slot.with_reply(reply)).collect()
-    }
-
-    /// The line of the list, but for the reverse-path.
-    fn summary(&self) -> Summary {
-        let done = self.recipients.iter().filter(|slot| slot.is_done()).count();
-        let waiting = self.recipients.iter().filter(|slot| slot.status == Status::Waiting);
-        Summary {
-            id: self.place.id,
-            arrival: u64::from(self.arrival),
-            size: self.size,
-            reverse_path: None,
-            waiting: (self.recipients.slots().len() - done) as u32,
-            done: done as u32,
-            next_attempt: waiting.map(|slot| u64::from(slot.next_attempt)).min(),
-        }
-    }
-}
-
 /// How many recipients came out how.
 #[derive(Clone, Copy, Default)]
 struct Tally {
@@ -478,17 +432,4 @@ impl Tally {
         Counts::add(&counts.failed, self.failed);
         Counts::add(&counts.deferred, self.deferred);
     }
-}
-
-fn blob_body<S: Storage>(
-    shared: &Shared<S>,
-    id: QueueId,
-    copy: NonZeroU32,
-    length: u64,
-) -> Result<StoredBody<S::File>, FrameError> {
-    let file = shared.storage.open_to_read(Folder::Blobs, &BlobName { id, copy }.to_string())?;
-    if shared.storage.length(&file)? != length {
-        return Err(FrameError::Damaged);
-    }
-    Ok(StoredBody::File { file, length })
 }

@@ -1,16 +1,19 @@
 //! Reading messages back from the log.
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
 use envelope::QueueId;
 
+use crate::blob::BlobName;
 use crate::frame::{HEADER, Kind, Location};
 use crate::index::Entry;
 use crate::lock;
-use crate::message::{RecipientState, seconds};
+use crate::message::{RecipientState, StoredBody, seconds};
 use crate::record::{HEAD_PREFIX, MessageHead, Outcome, head_length};
 use crate::segment::FrameError;
 use crate::shared::Shared;
-use crate::storage::Storage;
+use crate::storage::{Folder, Storage};
 
 /// Where a message stands in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,4 +120,21 @@ pub(crate) fn head_and_states<S: Storage>(
     let head = head(shared, place)?;
     let states = states(shared, place, &head)?;
     Ok((head, states))
+}
+
+/// A body that has a file of its own, opened to read only.
+///
+/// # Errors
+/// If it is not there, or has another length.
+pub(crate) fn blob_body<S: Storage>(
+    shared: &Shared<S>,
+    id: QueueId,
+    copy: NonZeroU32,
+    length: u64,
+) -> Result<StoredBody<S::File>, FrameError> {
+    let file = shared.storage.open_to_read(Folder::Blobs, &BlobName { id, copy }.to_string())?;
+    if shared.storage.length(&file)? != length {
+        return Err(FrameError::Damaged);
+    }
+    Ok(StoredBody::File { file, length })
 }

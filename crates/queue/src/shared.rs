@@ -3,11 +3,12 @@
 //! Locks are taken in the order in which the fields stand, and none is held while the disk is
 //! written. The one read under a lock is that of a long chain of outcomes.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::books::Books;
-use crate::housekeeper::Chores;
+use crate::chores::Chores;
 use crate::inbox::Inbox;
 use crate::index::Index;
 use crate::lock;
@@ -24,10 +25,19 @@ pub(crate) struct Shared<S: Storage> {
     pub books: Mutex<Books<S::File>>,
     pub inbox: Inbox,
     pub chores: Chores<S::File>,
-    /// Whether new mail is refused because the disk is nearly full.
-    pub low_space: AtomicBool,
     pub counts: Counts,
+    space: Mutex<Space>,
     waker: Mutex<Option<Waker>>,
+}
+
+/// How often the free space is looked at while somebody asks.
+const LOOK_AT_SPACE: Duration = Duration::from_millis(500);
+
+/// What was last seen of the free space.
+#[derive(Default)]
+struct Space {
+    low: bool,
+    looked_at: Option<Instant>,
 }
 
 /// Counts since the queue was opened.
@@ -49,14 +59,29 @@ impl<S: Storage> Shared<S> {
             books: Mutex::new(books),
             inbox: Inbox::new(),
             chores: Chores::new(),
-            low_space: AtomicBool::new(false),
             counts: Counts::default(),
+            space: Mutex::default(),
             waker: Mutex::new(None),
         }
     }
 
     pub fn set_waker(&self, waker: Waker) {
         *lock(&self.waker) = Some(waker);
+    }
+
+    /// Whether the disk is so full that new mail is refused. Asks the disk now and then.
+    pub fn is_low_on_space(&self) -> bool {
+        let mut space = lock(&self.space);
+        if space.looked_at.is_none_or(|then| then.elapsed() >= LOOK_AT_SPACE) {
+            // A disk that does not say how full it is will say so when it is.
+            let free = self.storage.free_space().unwrap_or(u64::MAX);
+            let low = free < self.settings.free_space_min;
+            if low != space.low {
+                tracing::warn!(low, free_bytes = free, "free space for the queue");
+            }
+            *space = Space { low, looked_at: Some(Instant::now()) };
+        }
+        space.low
     }
 
     /// Says that something became due.

@@ -430,6 +430,19 @@ fn below_the_reserve_new_mail_is_refused_and_bounces_are_not() {
     assert!(queue.load(id(4)).is_ok());
     // What it holds already it accepts again.
     assert_eq!(accept_now(&queue, inline(1, 2, 100)), Ok(id(1)));
+    drop(queue);
+    // Whoever asks first sees what is so: a large body asks before any message comes.
+    let settings = Settings { free_space_min: 1000, ..SETTINGS };
+    let (queue, _) = Queue::open(disk.clone(), settings).unwrap();
+    assert!(!queue.has_room());
+    assert_eq!(queue.blob(id(5)).err(), Some(NotAccepted::StorageFull));
+    disk.set_free_space(1000);
+    let started = std::time::Instant::now();
+    while !queue.has_room() {
+        assert!(started.elapsed() < Duration::from_secs(5));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(queue.blob(id(5)).is_ok());
 }
 
 #[test]

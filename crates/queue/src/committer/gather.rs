@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use envelope::{Envelope, QueueId};
@@ -105,7 +104,7 @@ impl<S: Storage> Committer<S> {
     pub(super) fn gather(&mut self) -> Batch {
         let shared = Arc::clone(&self.shared);
         let bytes_max = shared.settings.batch_bytes_max();
-        let low_space = shared.low_space.load(Ordering::Relaxed);
+        let low_space = shared.is_low_on_space();
         let mut batch = Batch::default();
         let mut parts: HashMap<QueueId, Part> = HashMap::new();
         // What the outcomes will take, which are joined first and encoded last.
