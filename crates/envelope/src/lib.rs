@@ -18,5 +18,5 @@ pub use address::{Address, Domain, Host, LocalPart};
 pub use envelope::{BodyType, Envelope};
 pub use hosted::{Destination, DomainKind, HostedDomain};
 pub use path::{ForwardPath, ReversePath};
-pub use policy::{Client, Recipient, Refusal, authorise};
+pub use policy::{Client, Entitlement, Recipient, Refusal, Sender, SenderRule, authorise, authorise_author};
 pub use queue_id::{QueueId, QueueIds};

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::account::AccountName;
 use crate::address::Address;
 use crate::hosted::Destination;
 
@@ -13,6 +14,38 @@ use crate::hosted::Destination;
 pub enum Client {
     /// Nobody known: may send to our own addresses only.
     Stranger,
+    /// A customer, who may send anywhere, but only as himself.
+    Sender(Sender),
+}
+
+/// A customer who may relay. Made where a login, a relay window or a user id entitles somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Sender {
+    /// Whose limits what is sent counts against, and whose name the log bears.
+    pub account: AccountName,
+    /// What entitles him.
+    pub entitlement: Entitlement,
+}
+
+/// What entitles somebody to relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entitlement {
+    /// SMTP AUTH in this session.
+    Authentication,
+    /// A mailbox check from the same address some minutes ago (POP before SMTP).
+    Window,
+}
+
+/// As whom a customer may send.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SenderRule {
+    /// As the account's own addresses and domains.
+    #[default]
+    Account,
+    /// As any address that is hosted here: the rule as the provider published it.
+    Domain,
 }
 
 /// An address that this server agreed to carry mail to.
@@ -50,12 +83,15 @@ pub enum Refusal {
     /// Our domain, but nobody has this address.
     #[error("no such mailbox")]
     NoSuchMailbox,
+    /// A customer would send as somebody else.
+    #[error("sender denied")]
+    SenderDenied,
     /// The directory does not answer: try again later.
     #[error("the directory does not answer")]
     DirectoryUnavailable,
 }
 
-/// Decides on one recipient: our own addresses from anybody, anything else from nobody known.
+/// Decides on one recipient: our own addresses from anybody, anything else from a customer only.
 ///
 /// # Errors
 /// [`Refusal::NoSuchMailbox`] and [`Refusal::RelayDenied`].
@@ -64,5 +100,53 @@ pub fn authorise(client: &Client, address: Address, leads_to: &Destination) -> R
         (_, Destination::Local(_)) => Ok(Recipient(address)),
         (_, Destination::NoSuchMailbox) => Err(Refusal::NoSuchMailbox),
         (Client::Stranger, Destination::Elsewhere) => Err(Refusal::RelayDenied),
+        (Client::Sender(_), Destination::Elsewhere) => Ok(Recipient(address)),
+    }
+}
+
+/// Decides whether a customer may send as an address, which `leads_to` where the directory says.
+///
+/// # Errors
+/// [`Refusal::SenderDenied`].
+pub fn authorise_author(sender: &Sender, rule: SenderRule, leads_to: &Destination) -> Result<(), Refusal> {
+    let may = match (rule, leads_to) {
+        (_, Destination::Local(mailbox)) if mailbox.account == sender.account => true,
+        (SenderRule::Domain, Destination::Local(_)) => true,
+        _ => false,
+    };
+    if may { Ok(()) } else { Err(Refusal::SenderDenied) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mailbox;
+
+    fn local(account: &str) -> Destination {
+        let account: AccountName = account.parse().unwrap();
+        Destination::Local(Mailbox { account, maildir: "/m".into() })
+    }
+
+    #[test]
+    fn only_a_customer_relays_and_only_as_himself() {
+        let sender = Sender { account: "abc".parse().unwrap(), entitlement: Entitlement::Window };
+        let customer = Client::Sender(sender.clone());
+        let to: Address = "a@there.example".parse().unwrap();
+        assert_eq!(
+            authorise(&Client::Stranger, to.clone(), &Destination::Elsewhere),
+            Err(Refusal::RelayDenied)
+        );
+        assert!(authorise(&customer, to.clone(), &Destination::Elsewhere).is_ok());
+        assert!(authorise(&Client::Stranger, to.clone(), &local("xyz")).is_ok());
+        assert_eq!(authorise(&customer, to, &Destination::NoSuchMailbox), Err(Refusal::NoSuchMailbox));
+        for (rule, leads_to, verdict) in [
+            (SenderRule::Account, local("abc"), Ok(())),
+            (SenderRule::Account, local("xyz"), Err(Refusal::SenderDenied)),
+            (SenderRule::Domain, local("xyz"), Ok(())),
+            (SenderRule::Domain, Destination::NoSuchMailbox, Err(Refusal::SenderDenied)),
+            (SenderRule::Domain, Destination::Elsewhere, Err(Refusal::SenderDenied)),
+        ] {
+            assert_eq!(authorise_author(&sender, rule, &leads_to), verdict, "{rule:?} {leads_to:?}");
+        }
     }
 }
