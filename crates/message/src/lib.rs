@@ -4,6 +4,9 @@
 //! |---|---|
 //! | [`received`] | the Received field that we put on top of every message |
 //! | [`header_scan`] | hops and size of a header, counted while it arrives |
+//! | [`mod@fields`] | the fields of a whole header |
+//! | [`mod@mailboxes`] | whom a From or Sender field names |
+//! | [`completion`] | the fields that a submission lacks |
 //! | [`report`] | the notice to a sender whose message could not be delivered |
 //! | [`date`] | dates as header fields write them |
 //! | [`status`] | enhanced status codes |
@@ -11,17 +14,24 @@
 //! Nothing here touches a socket, a file or a clock: dates, names and tokens are arguments.
 #![forbid(unsafe_code)]
 
+pub mod completion;
 pub mod date;
+pub mod fields;
 pub mod header_scan;
+pub mod mailboxes;
 pub mod received;
 pub mod report;
 pub mod status;
 
 mod encoding;
 mod outside_text;
+mod raw_japanese;
 
+pub use completion::Completion;
 pub use date::Date;
+pub use fields::{Field, fields, has_header};
 pub use header_scan::HeaderScan;
+pub use mailboxes::{MailboxesError, mailboxes};
 pub use received::{Protocol, Received};
 pub use report::{Occasion, Report, ReportedRecipient};
 pub use status::Status;
