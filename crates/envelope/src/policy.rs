@@ -74,7 +74,7 @@ impl fmt::Display for Recipient {
     }
 }
 
-/// Why a recipient is not taken. The words for the wire stand in the `smtp` crate's `replies.rs`.
+/// Why a sender, a recipient or an author is refused. The words for the wire stand in the `smtp` crate's `replies.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Serialize, Deserialize)]
 pub enum Refusal {
     /// Not our domain, and the client may not relay.
@@ -104,7 +104,11 @@ pub fn authorise(client: &Client, address: Address, leads_to: &Destination) -> R
     }
 }
 
-/// Decides whether a customer may send as an address, which `leads_to` where the directory says.
+/// Decides whether a customer may send as an address, which `leads_to` where the directory says: that
+/// of the reverse-path, and each in the message's From and Sender fields.
+///
+/// The null reverse-path is no address, and not asked about: a customer may send with it, as receipts
+/// must (RFC 8098 §3). Its message is held to the rule by its From field, like any other.
 ///
 /// # Errors
 /// [`Refusal::SenderDenied`].
