@@ -217,6 +217,15 @@ fn account(
         .optional()
 }
 
+/// The account's row, by which other tables know it.
+pub(crate) fn id_of(connection: &Connection, name: &AccountName) -> Result<i64, ChangeError> {
+    connection
+        .prepare_cached("SELECT id FROM accounts WHERE name = ?1")?
+        .query_row([name.as_str()], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| ChangeError::NoSuchAccount(name.clone()))
+}
+
 fn domains_of(connection: &Connection, owner: &AccountName) -> rusqlite::Result<Vec<Domain>> {
     connection
         .prepare_cached(

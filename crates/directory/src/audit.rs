@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use envelope::{AccountName, AccountState, Domain, DomainKind, HostedDomain};
+use envelope::{AccountName, AccountState, Domain, DomainKind, HostedDomain, Overrides, Plan, PlanName};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,10 @@ pub(crate) enum Change<'a> {
     AccountRemoved(&'a AccountName),
     PasswordSet(&'a AccountName),
     StateSet(&'a AccountName, AccountState),
+    PlanSet(&'a PlanName, &'a Plan),
+    PlanRemoved(&'a PlanName),
+    PlanAssigned(&'a AccountName, &'a PlanName),
+    OverridesSet(&'a AccountName, &'a Overrides),
 }
 
 impl fmt::Display for Change<'_> {
@@ -88,6 +92,12 @@ impl fmt::Display for Change<'_> {
             Change::AccountRemoved(name) => write!(f, "account {name} removed"),
             Change::PasswordSet(name) => write!(f, "password of {name} set"),
             Change::StateSet(name, state) => write!(f, "account {name} set to {state}"),
+            Change::PlanSet(name, plan) => write!(f, "plan {name} set to {plan}"),
+            Change::PlanRemoved(name) => write!(f, "plan {name} removed"),
+            Change::PlanAssigned(account, plan) => write!(f, "account {account} given plan {plan}"),
+            Change::OverridesSet(account, overrides) => {
+                write!(f, "account {account} has, whatever its plan says, {overrides}")
+            }
         }
     }
 }

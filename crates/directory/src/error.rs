@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use envelope::{AccountName, Domain};
+use envelope::{AccountName, Domain, PlanName};
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
@@ -146,6 +146,20 @@ pub enum ChangeError {
         account: AccountName,
         /// Why.
         reason: String,
+    },
+    /// No plan has this name.
+    #[error("there is no plan {0}; `hikyaku plan list` shows those there are")]
+    NoSuchPlan(PlanName),
+    /// The default plan was to be removed.
+    #[error("the default plan cannot be removed; change it by `hikyaku plan set default`")]
+    DefaultPlan,
+    /// Accounts would be left without a plan.
+    #[error("{accounts} account(s) have the plan {plan}; give them another by `hikyaku account plan` first")]
+    PlanInUse {
+        /// The plan that was to go.
+        plan: PlanName,
+        /// How many accounts have it.
+        accounts: u64,
     },
     /// The password could not be hashed.
     #[error("the password was not changed: {0}")]

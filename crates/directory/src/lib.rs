@@ -10,6 +10,7 @@
 //! | `connection.rs` | how SQLite is opened, and the pool of readers |
 //! | `migrations.rs` | the schema, step by step |
 //! | `domains.rs`, `accounts.rs` | what is kept, and the rules for changing it |
+//! | `plans.rs` | what an account may do, and how much of it |
 //! | `resolve.rs` | where an address leads: the one function for RCPT and for delivery |
 //! | `login.rs` | who may in |
 //! | `password.rs`, `hashing.rs`, `verified.rs` | the rules for passwords, argon2id, and what of it is remembered |
@@ -28,6 +29,7 @@ mod hashing;
 mod login;
 mod migrations;
 mod password;
+mod plans;
 mod resolve;
 mod rows;
 mod store;

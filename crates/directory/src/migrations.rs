@@ -14,8 +14,10 @@ use crate::store::unix_now;
 const APPLICATION_ID: i32 = 0x484b_594b;
 
 /// The migrations; the first is number 1.
-const MIGRATIONS: &[(&str, &str)] =
-    &[("domains_and_accounts", include_str!("migrations/0001_domains_and_accounts.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("domains_and_accounts", include_str!("migrations/0001_domains_and_accounts.sql")),
+    ("plans", include_str!("migrations/0002_plans.sql")),
+];
 
 /// The latest schema that this version knows.
 const KNOWN: u32 = MIGRATIONS.len() as u32;
@@ -45,7 +47,11 @@ pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), OpenErro
 /// Brings the schema up to date. Two processes may do this at once: each step looks again, under
 /// the write lock, whether it is still to be done.
 pub(crate) fn run(connection: &mut Connection) -> Result<(), StoreError> {
-    for (number, (name, sql)) in (1..).zip(MIGRATIONS) {
+    run_steps(connection, MIGRATIONS)
+}
+
+fn run_steps(connection: &mut Connection, steps: &[(&str, &str)]) -> Result<(), StoreError> {
+    for (number, (name, sql)) in (1..).zip(steps) {
         if version(connection)? >= number {
             continue;
         }
@@ -90,6 +96,28 @@ mod tests {
         run(&mut connection).unwrap();
         assert_eq!(version(&connection).unwrap(), KNOWN);
         check(&connection, Path::new("memory")).unwrap();
+    }
+
+    #[test]
+    fn what_the_first_version_wrote_is_there_after_all_later_steps() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "foreign_keys", true).unwrap();
+        run_steps(&mut connection, &MIGRATIONS[..1]).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO accounts VALUES (7, 'abc', 'hash', 'active', 'ja', 1, '07/abc.7/Maildir', 5);
+                 INSERT INTO domains VALUES (1, 'pobox.example', 'provider', NULL);
+                 INSERT INTO domains VALUES (2, 'shop.example', 'virtual', 7);
+                 INSERT INTO audit VALUES (1, 5, 'uid 0', 'account abc added');",
+            )
+            .unwrap();
+        run(&mut connection).unwrap();
+        assert_eq!(version(&connection).unwrap(), KNOWN);
+        let found = "SELECT accounts.name || password || domains.name || audit.what FROM accounts
+                     JOIN domains ON owner = accounts.id, audit";
+        let kept: String = connection.query_row(found, [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, "abchashshop.exampleaccount abc added");
+        assert!(!connection.prepare("PRAGMA foreign_key_check").unwrap().exists([]).unwrap());
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! | `foo@nobody.pobox.example` | no such mailbox: the sub-domains of a provider domain are ours |
 //! | anything else | elsewhere |
 //!
-//! A suspended account goes on receiving. Case makes no difference.
+//! Where the account's plan has no sub-domain addresses, only its standard address leads to it, and
+//! nobody else gets the others. A suspended account goes on receiving. Case makes no difference.
 
 use envelope::{AccountName, Address, Destination, Domain, Host, Mailbox};
 use rusqlite::{Connection, OptionalExtension};
@@ -45,6 +46,13 @@ enum Hosted {
     Virtual(Mailbox),
 }
 
+/// An account, as far as addresses go.
+struct Owner {
+    mailbox: Mailbox,
+    /// Whether its plan has addresses beside the standard one.
+    sub_domain_addresses: bool,
+}
+
 impl Lookup<'_> {
     fn resolve(&self, address: &Address) -> rusqlite::Result<Destination> {
         let local_part = address.local_part.as_str();
@@ -71,20 +79,21 @@ impl Lookup<'_> {
         if let Some((label, parent)) = domain.split_first_label()
             && let Some(Hosted::Provider) = self.hosted(&parent)?
         {
-            return self.account(label).map(local);
+            let owner = self.account(label)?.filter(|owner| owner.sub_domain_addresses);
+            return Ok(local(owner.map(|owner| owner.mailbox)));
         }
         Ok(Destination::Elsewhere)
     }
 
     /// A local-part directly under a provider domain.
     fn under_provider(&self, local_part: &str) -> rusqlite::Result<Option<Mailbox>> {
-        if let Some(mailbox) = self.account(local_part)? {
-            return Ok(Some(mailbox));
+        if let Some(owner) = self.account(local_part)? {
+            return Ok(Some(owner.mailbox));
         }
         // The longest name first, as qmail-getpw has it: an account `abc-foo` is no extension of abc.
         for (dash, _) in local_part.rmatch_indices(['-', '+']) {
-            if let Some(mailbox) = self.account(&local_part[..dash])? {
-                return Ok(Some(mailbox));
+            if let Some(owner) = self.account(&local_part[..dash])? {
+                return Ok(owner.sub_domain_addresses.then_some(owner.mailbox));
             }
         }
         // RFC 5321 §4.5.1 and RFC 2142 §4: these must reach somebody.
@@ -107,12 +116,20 @@ impl Lookup<'_> {
             .optional()
     }
 
-    fn account(&self, name: &str) -> rusqlite::Result<Option<Mailbox>> {
+    fn account(&self, name: &str) -> rusqlite::Result<Option<Owner>> {
         // Most of what is no account's name is no name at all: no need to look.
         let Ok(name) = AccountName::parse(name) else { return Ok(None) };
         self.moment
-            .prepare_cached("SELECT name, maildir FROM accounts WHERE name = ?1")?
-            .query_row([name.as_str()], |row| read_mailbox(row, 0, &self.settings.maildir_root))
+            .prepare_cached(
+                "SELECT accounts.name, maildir,
+                     coalesce(overrides.sub_domain_addresses, plans.sub_domain_addresses)
+                 FROM accounts JOIN plans ON plans.id = coalesce(plan, 1)
+                 LEFT JOIN overrides ON account = accounts.id WHERE accounts.name = ?1",
+            )?
+            .query_row([name.as_str()], |row| {
+                let mailbox = read_mailbox(row, 0, &self.settings.maildir_root)?;
+                Ok(Owner { mailbox, sub_domain_addresses: row.get(2)? })
+            })
             .optional()
     }
 

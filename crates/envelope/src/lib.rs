@@ -8,6 +8,7 @@ pub mod account;
 pub mod address;
 pub mod hosted;
 pub mod path;
+pub mod plan;
 pub mod policy;
 pub mod queue_id;
 
@@ -18,5 +19,6 @@ pub use address::{Address, Domain, Host, LocalPart};
 pub use envelope::{BodyType, Envelope};
 pub use hosted::{Destination, DomainKind, HostedDomain};
 pub use path::{ForwardPath, ReversePath};
+pub use plan::{Limit, NamedPlan, Overrides, Plan, PlanName};
 pub use policy::{Client, Entitlement, Recipient, Refusal, Sender, SenderRule, authorise, authorise_author};
 pub use queue_id::{QueueId, QueueIds};
