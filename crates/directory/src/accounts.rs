@@ -135,7 +135,7 @@ impl Store {
         })
     }
 
-    /// Gives an account a new password, good from the next login on.
+    /// Gives an account a new password, good from the next login on, and closes its relay windows.
     ///
     /// # Errors
     /// If there is none of this name, or the password cannot be hashed now.
@@ -148,7 +148,9 @@ impl Store {
         let stored = self.hash(password)?;
         self.change(who, |change, trail| {
             let changed = change
-                .prepare_cached("UPDATE accounts SET password = ?2 WHERE name = ?1")?
+                .prepare_cached(
+                    "UPDATE accounts SET password = ?2, grant_epoch = grant_epoch + 1 WHERE name = ?1",
+                )?
                 .execute((name.as_str(), stored))?;
             if changed == 0 {
                 return Err(ChangeError::NoSuchAccount(name.clone()));
@@ -157,14 +159,17 @@ impl Store {
         })
     }
 
-    /// Suspends or resumes an account, from the next login and the next message on.
+    /// Suspends or resumes an account, from the next login and the next message on. Its relay windows
+    /// are closed.
     ///
     /// # Errors
     /// If there is none of this name.
     pub fn set_state(&self, name: &AccountName, state: AccountState, who: &Actor) -> Result<(), ChangeError> {
         self.change(who, |change, trail| {
             let changed = change
-                .prepare_cached("UPDATE accounts SET state = ?2 WHERE name = ?1")?
+                .prepare_cached(
+                    "UPDATE accounts SET state = ?2, grant_epoch = grant_epoch + 1 WHERE name = ?1",
+                )?
                 .execute((name.as_str(), state.as_str()))?;
             if changed == 0 {
                 return Err(ChangeError::NoSuchAccount(name.clone()));

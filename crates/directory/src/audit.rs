@@ -75,6 +75,7 @@ pub(crate) enum Change<'a> {
     PlanRemoved(&'a PlanName),
     PlanAssigned(&'a AccountName, &'a PlanName),
     OverridesSet(&'a AccountName, &'a Overrides),
+    WindowsClosed(&'a AccountName),
 }
 
 impl fmt::Display for Change<'_> {
@@ -98,6 +99,7 @@ impl fmt::Display for Change<'_> {
             Change::OverridesSet(account, overrides) => {
                 write!(f, "account {account} has, whatever its plan says, {overrides}")
             }
+            Change::WindowsClosed(account) => write!(f, "relay windows of {account} closed"),
         }
     }
 }

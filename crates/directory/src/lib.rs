@@ -14,6 +14,8 @@
 //! | `resolve.rs` | where an address leads: the one function for RCPT and for delivery |
 //! | `login.rs` | who may in |
 //! | `password.rs`, `hashing.rs`, `verified.rs` | the rules for passwords, argon2id, and what of it is remembered |
+//! | `windows.rs` | relay windows: who has just checked mail and may send |
+//! | `usage.rs` | the second file, of what changes all day and may be lost |
 //! | `audit.rs` | who changed what, and when |
 //! | `error.rs` | what can go wrong, in words for the person who must mend it |
 #![forbid(unsafe_code)]
@@ -33,7 +35,9 @@ mod plans;
 mod resolve;
 mod rows;
 mod store;
+mod usage;
 mod verified;
+mod windows;
 
 pub use accounts::NewAccount;
 pub use audit::{Actor, AuditEntry};
@@ -41,3 +45,4 @@ pub use error::{ChangeError, OpenError, StoreError};
 pub use login::{Login, LoginRefused};
 pub use password::{NotAPassword, Password};
 pub use store::{Settings, Store};
+pub use windows::{NotAWindowLength, Window, WindowLength};

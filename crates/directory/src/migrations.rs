@@ -17,6 +17,7 @@ const APPLICATION_ID: i32 = 0x484b_594b;
 const MIGRATIONS: &[(&str, &str)] = &[
     ("domains_and_accounts", include_str!("migrations/0001_domains_and_accounts.sql")),
     ("plans", include_str!("migrations/0002_plans.sql")),
+    ("grants", include_str!("migrations/0003_grants.sql")),
 ];
 
 /// The latest schema that this version knows.

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use envelope::Network;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::audit::{self, Actor, Change};
@@ -13,7 +14,9 @@ use crate::connection::{self, Readers, lock};
 use crate::error::{ChangeError, OpenError, StoreError};
 use crate::hashing::Hasher;
 use crate::migrations;
+use crate::usage::Usage;
 use crate::verified::Verified;
+use crate::windows::WindowLength;
 
 /// What the store must be told; none of it is kept in the database.
 #[derive(Debug, Clone)]
@@ -24,6 +27,10 @@ pub struct Settings {
     pub own_addresses: Vec<IpAddr>,
     /// How long a change waits while another process writes. 5 seconds unless told.
     pub busy_timeout: Duration,
+    /// How long a relay window stays open after a login. 10 minutes unless told.
+    pub pop_window: WindowLength,
+    /// From where logins open no relay window, such as a network that many strangers share.
+    pub windowless_networks: Vec<Network>,
 }
 
 impl Settings {
@@ -33,6 +40,8 @@ impl Settings {
             maildir_root: maildir_root.into(),
             own_addresses: Vec::new(),
             busy_timeout: Duration::from_secs(5),
+            pop_window: WindowLength::default(),
+            windowless_networks: Vec::new(),
         }
     }
 }
@@ -48,6 +57,7 @@ pub struct Store {
     writer: Mutex<Connection>,
     readers: Readers,
     watch: Mutex<Watch>,
+    usage: OnceLock<Usage>,
 }
 
 /// Sees what others, and our own writer, have committed.
@@ -84,6 +94,7 @@ impl Store {
             path: absolute,
             writer: Mutex::new(writer),
             watch: Mutex::default(),
+            usage: OnceLock::new(),
             settings,
         })
     }
@@ -108,6 +119,19 @@ impl Store {
             watch.changes += 1;
         }
         Ok(watch.changes)
+    }
+
+    /// Writes what is known of use (relay windows) at once. It is written
+    /// within a second anyway, and when the store is dropped; so this is for a stop that drops nothing.
+    pub fn flush_usage(&self) {
+        if let Some(usage) = self.usage.get() {
+            usage.flush();
+        }
+    }
+
+    /// What is known of use.
+    pub(crate) fn usage(&self) -> &Usage {
+        self.usage.get_or_init(|| Usage::open(&self.path))
     }
 
     /// Asks something of the last committed state, all of one moment; waits for no writer.
@@ -163,7 +187,7 @@ fn set_up(writer: &Connection, busy_timeout: Duration) -> rusqlite::Result<()> {
 ///
 /// The switch needs a new file alone for a moment. Where several processes open it at once, SQLite
 /// gives up without waiting when it sees a deadlock coming; so this tries again.
-fn use_wal(writer: &Connection, patience: Duration) -> rusqlite::Result<()> {
+pub(crate) fn use_wal(writer: &Connection, patience: Duration) -> rusqlite::Result<()> {
     let deadline = Instant::now() + patience;
     loop {
         match writer.pragma_update(None, "journal_mode", "WAL") {

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod address;
 pub mod hosted;
+pub mod network;
 pub mod path;
 pub mod plan;
 pub mod policy;
@@ -18,6 +19,7 @@ pub use account::{Account, AccountName, AccountState, Language, Mailbox};
 pub use address::{Address, Domain, Host, LocalPart};
 pub use envelope::{BodyType, Envelope};
 pub use hosted::{Destination, DomainKind, HostedDomain};
+pub use network::Network;
 pub use path::{ForwardPath, ReversePath};
 pub use plan::{Limit, NamedPlan, Overrides, Plan, PlanName};
 pub use policy::{Client, Entitlement, Recipient, Refusal, Sender, SenderRule, authorise, authorise_author};

@@ -1,0 +1,315 @@
+//! What is known of use: it changes with every login and every message, may be lost, and must never
+//! be wrong.
+//!
+//! It lives in memory and is written behind, once a second, without waiting for the disk: a login
+//! costs no sync. At the next start it is read back. Its file stands beside the directory's
+//! (`directory.db-usage`), because whoever keeps the directory's answers drops them whenever the
+//! directory's file changes, and this one changes all day. If it cannot be used, the server goes
+//! on without.
+//!
+//! The file is opened at the first use, so a command line that only changes accounts leaves none.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use crate::connection::{self, lock};
+use crate::error::{OpenError, StoreError};
+use crate::store::{unix_now, use_wal};
+use crate::windows::Windows;
+
+/// Marks the file as ours in its head (`PRAGMA application_id`): "HKYU".
+const APPLICATION_ID: i32 = 0x484b_5955;
+/// What the tables look like. A file with other ones is begun anew: nothing in it must be kept.
+const SCHEMA: i32 = 1;
+/// How long a change waits to be written.
+const DELAY: Duration = Duration::from_secs(1);
+/// How often what is over is swept out.
+const SWEEP: Duration = Duration::from_secs(60);
+/// How long the file's lock is waited for.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// What is known of use, and the thread that writes it behind.
+pub(crate) struct Usage {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    windows: Mutex<Windows>,
+    file: Mutex<Option<Connection>>,
+    signal: Mutex<Signal>,
+    signalled: Condvar,
+}
+
+#[derive(Default)]
+struct Signal {
+    changed: bool,
+    stop: bool,
+}
+
+impl Usage {
+    /// Reads back what was written beside the directory's file `directory`.
+    pub(crate) fn open(directory: &Path) -> Usage {
+        let path = beside(directory, "-usage");
+        let read = open_or_begin_anew(&path)
+            .and_then(|file| Ok((Windows::read(&file).map_err(|error| failed(&path, error))?, file)));
+        let (windows, file) = match read {
+            Ok((windows, file)) => (windows, Some(file)),
+            Err(error) => {
+                tracing::error!(%error, "relay windows and counts will not survive a restart");
+                (Windows::default(), None)
+            }
+        };
+        let shared = Arc::new(Shared {
+            windows: Mutex::new(windows),
+            file: Mutex::new(file),
+            signal: Mutex::default(),
+            signalled: Condvar::new(),
+        });
+        let writing = Arc::clone(&shared);
+        let writer = std::thread::Builder::new().name("usage".into()).spawn(move || writing.write_behind());
+        if let Err(error) = &writer {
+            tracing::error!(%error, "no thread writes down relay windows and counts: only a stop does");
+        }
+        Usage { shared, writer: writer.ok() }
+    }
+
+    /// The relay windows.
+    pub(crate) fn windows(&self) -> MutexGuard<'_, Windows> {
+        lock(&self.shared.windows)
+    }
+
+    /// Something has changed and is to be written.
+    pub(crate) fn changed(&self) {
+        self.shared.signal(|signal| signal.changed = true);
+    }
+
+    /// Writes what has changed now.
+    pub(crate) fn flush(&self) {
+        self.shared.write();
+    }
+}
+
+impl Drop for Usage {
+    fn drop(&mut self) {
+        self.shared.signal(|signal| signal.stop = true);
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the thread that writes down relay windows and counts has panicked");
+        }
+        self.shared.write();
+    }
+}
+
+impl Shared {
+    fn signal(&self, set: impl FnOnce(&mut Signal)) {
+        set(&mut lock(&self.signal));
+        self.signalled.notify_one();
+    }
+
+    fn write_behind(&self) {
+        let mut swept = Instant::now();
+        loop {
+            let changed = self.signalled.wait_while(lock(&self.signal), |s| !s.changed && !s.stop);
+            drop(changed);
+            // What changes meanwhile is written along.
+            let waited = self.signalled.wait_timeout_while(lock(&self.signal), DELAY, |s| !s.stop);
+            let (mut signal, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            signal.changed = false;
+            if signal.stop {
+                return;
+            }
+            drop(signal);
+            if swept.elapsed() >= SWEEP {
+                swept = Instant::now();
+                lock(&self.windows).sweep(unix_now().unsigned_abs());
+            }
+            self.write();
+        }
+    }
+
+    /// Writes what has changed, in one transaction.
+    fn write(&self) {
+        let mut file = lock(&self.file);
+        let Some(file) = file.as_mut() else { return };
+        let windows = lock(&self.windows).take_changed();
+        if windows.is_empty() {
+            return;
+        }
+        let written = file.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|change| {
+            Windows::write(&change, &windows)?;
+            change.commit()
+        });
+        if let Err(error) = written {
+            tracing::warn!(%error, "relay windows and counts are not written down yet");
+            lock(&self.windows).not_written(&windows);
+        }
+    }
+}
+
+/// Opens the file. One that is ours but of no use is put aside: nothing in it must be kept.
+fn open_or_begin_anew(path: &Path) -> Result<Connection, OpenError> {
+    match open_file(path) {
+        Err(
+            error @ (OpenError::NotADatabase(_)
+            | OpenError::NewerSchema { .. }
+            | OpenError::Store { source: StoreError::Damaged(_), .. }),
+        ) => {
+            tracing::warn!(%error, "the file of relay windows and counts is put aside and begun anew");
+            put_aside(path).map_err(|source| OpenError::File { path: path.into(), source })?;
+            open_file(path)
+        }
+        outcome => outcome,
+    }
+}
+
+fn open_file(path: &Path) -> Result<Connection, OpenError> {
+    let file = |source| OpenError::File { path: path.into(), source };
+    connection::create_private(path).map_err(file)?;
+    let mut connection = connection::open_writer(path, BUSY).map_err(|error| failed(path, error))?;
+    begin(&mut connection, path)?;
+    connection::keep_private(path).map_err(file)?;
+    Ok(connection)
+}
+
+/// Makes the tables in an empty file, and refuses one that is not ours without touching it.
+fn begin(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let failed = |error| failed(path, error);
+    let look = connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
+    let number = |pragma| look.query_row(pragma, [], |row| row.get::<_, i32>(0)).map_err(failed);
+    let (application, schema) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
+    let empty = number("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)")? == 1;
+    drop(look);
+    match application {
+        APPLICATION_ID if schema == SCHEMA => {}
+        APPLICATION_ID => {
+            let (found, known) = (schema.unsigned_abs(), SCHEMA.unsigned_abs());
+            return Err(OpenError::NewerSchema { path: path.into(), found, known });
+        }
+        0 if empty => {}
+        _ => return Err(OpenError::Foreign(path.into())),
+    }
+    use_wal(connection, BUSY).map_err(failed)?;
+    // A power cut may take the last second's changes, and leaves the file whole.
+    connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
+    let make = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    make.execute_batch(include_str!("usage.sql")).map_err(failed)?;
+    make.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+    make.pragma_update(None, "user_version", SCHEMA).map_err(failed)?;
+    make.commit().map_err(failed)
+}
+
+fn failed(path: &Path, error: rusqlite::Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path.into()),
+        _ => OpenError::Store { path: path.into(), source: error.into() },
+    }
+}
+
+fn put_aside(path: &Path) -> io::Result<()> {
+    for suffix in ["-wal", "-shm"] {
+        match fs::remove_file(beside(path, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    fs::rename(path, beside(path, ".damaged"))
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Store;
+    use crate::example::{Example, name, settings};
+
+    const NOW: u64 = 1_800_000_000;
+
+    /// Opens a window in a store whose usage file was prepared so.
+    fn with_file(prepare: impl FnOnce(&Path)) -> (Example, PathBuf) {
+        let example = Example::pobox();
+        let path = example.folder.path().join("directory.db-usage");
+        prepare(&path);
+        let client = "192.0.2.7".parse().unwrap();
+        example.store.open_window(client, &name("abc"), NOW).unwrap();
+        assert_eq!(example.store.windows(client, NOW).unwrap().len(), 1);
+        (example, path)
+    }
+
+    fn windows_after_a_restart(example: Example) -> usize {
+        let Example { store, folder } = example;
+        drop(store);
+        let store = Store::open(&folder.path().join("directory.db"), settings()).unwrap();
+        store.windows("192.0.2.7".parse().unwrap(), NOW).unwrap().len()
+    }
+
+    #[test]
+    fn the_file_is_made_at_the_first_use_and_is_its_owners_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let (example, path) = with_file(|path| assert!(!path.exists()));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(windows_after_a_restart(example), 1);
+    }
+
+    #[test]
+    fn a_change_is_written_within_a_second_or_so() {
+        let (_example, path) = with_file(|_| {});
+        let reader = Connection::open(&path).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let written = || reader.query_row("SELECT count(*) FROM windows", [], |row| row.get::<_, i64>(0));
+        while written().unwrap() == 0 {
+            assert!(Instant::now() < deadline, "nothing was written");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn a_change_of_use_is_none_of_the_directory() {
+        let (example, _) = with_file(|_| {});
+        let before = example.store.change_count().unwrap();
+        example.store.open_window("192.0.2.8".parse().unwrap(), &name("abc"), NOW).unwrap();
+        example.store.flush_usage();
+        assert_eq!(example.store.change_count().unwrap(), before);
+    }
+
+    #[test]
+    fn a_damaged_file_is_put_aside() {
+        let (example, path) = with_file(|path| fs::write(path, "x".repeat(9000)).unwrap());
+        assert_eq!(fs::read(beside(&path, ".damaged")).unwrap().len(), 9000);
+        assert_eq!(windows_after_a_restart(example), 1);
+    }
+
+    #[test]
+    fn a_file_of_another_schema_is_begun_anew() {
+        let (example, path) = with_file(|_| {});
+        let Example { store, folder } = example;
+        drop(store);
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        let store = Store::open(&folder.path().join("directory.db"), settings()).unwrap();
+        assert_eq!(windows_after_a_restart(Example { store, folder }), 0);
+    }
+
+    #[test]
+    fn another_programs_file_is_left_alone_and_windows_work_without() {
+        let (example, path) = with_file(|path| {
+            Connection::open(path).unwrap().execute_batch("CREATE TABLE bookmarks (url TEXT)").unwrap();
+        });
+        let tables = "SELECT group_concat(name) FROM sqlite_schema";
+        let tables: String =
+            Connection::open(&path).unwrap().query_row(tables, [], |row| row.get(0)).unwrap();
+        assert_eq!(tables, "bookmarks");
+        assert_eq!(windows_after_a_restart(example), 0);
+    }
+}
