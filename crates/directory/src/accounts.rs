@@ -10,7 +10,9 @@ use crate::domains;
 use crate::error::{ChangeError, StoreError};
 use crate::password::Password;
 use crate::rows;
+use crate::scram;
 use crate::store::{Settings, Store, unix_now};
+use crate::upgrade::Credentials;
 
 /// An account to be made.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl Store {
         who: &Actor,
         make_mailbox: impl FnOnce(&Account) -> Result<(), String>,
     ) -> Result<Account, ChangeError> {
-        let password = new.password.as_ref().map(|password| self.hash(password)).transpose()?;
+        let credentials = new.password.as_ref().map(|new| self.credentials(new.as_str())).transpose()?;
         self.change(who, |change, trail| {
             if account(change, &new.name, &self.settings)?.is_some() {
                 return Err(ChangeError::AccountExists(new.name));
@@ -61,7 +63,7 @@ impl Store {
                 )?
                 .execute((
                     new.name.as_str(),
-                    password,
+                    credentials.as_ref().map(|credentials| &credentials.hash),
                     AccountState::Active.as_str(),
                     new.language.as_str(),
                     new.operator,
@@ -71,6 +73,7 @@ impl Store {
             change
                 .prepare_cached("UPDATE accounts SET maildir = ?2 WHERE id = ?1")?
                 .execute((id, maildir_of(id, &new.name)))?;
+            scram::set_keys(change, id, credentials.as_ref().map(|credentials| &credentials.keys))?;
             trail.note(&Change::AccountAdded(&new.name, new.operator))?;
             let made = account(change, &new.name, &self.settings)?;
             let made = made.ok_or_else(|| ChangeError::NoSuchAccount(new.name.clone()))?;
@@ -145,16 +148,12 @@ impl Store {
         password: &Password,
         who: &Actor,
     ) -> Result<(), ChangeError> {
-        let stored = self.hash(password)?;
+        let Credentials { hash, keys } = self.credentials(password.as_str())?;
         self.change(who, |change, trail| {
-            let changed = change
-                .prepare_cached(
-                    "UPDATE accounts SET password = ?2, grant_epoch = grant_epoch + 1 WHERE name = ?1",
-                )?
-                .execute((name.as_str(), stored))?;
-            if changed == 0 {
-                return Err(ChangeError::NoSuchAccount(name.clone()));
-            }
+            let id = id_of(change, name)?;
+            change.prepare_cached("UPDATE accounts SET password = ?2 WHERE id = ?1")?.execute((id, hash))?;
+            end_grants(change, id)?;
+            scram::set_keys(change, id, Some(&keys))?;
             Ok(trail.note(&Change::PasswordSet(name))?)
         })
     }
@@ -166,21 +165,13 @@ impl Store {
     /// If there is none of this name.
     pub fn set_state(&self, name: &AccountName, state: AccountState, who: &Actor) -> Result<(), ChangeError> {
         self.change(who, |change, trail| {
-            let changed = change
-                .prepare_cached(
-                    "UPDATE accounts SET state = ?2, grant_epoch = grant_epoch + 1 WHERE name = ?1",
-                )?
-                .execute((name.as_str(), state.as_str()))?;
-            if changed == 0 {
-                return Err(ChangeError::NoSuchAccount(name.clone()));
-            }
+            let id = id_of(change, name)?;
+            change
+                .prepare_cached("UPDATE accounts SET state = ?2 WHERE id = ?1")?
+                .execute((id, state.as_str()))?;
+            end_grants(change, id)?;
             Ok(trail.note(&Change::StateSet(name, state))?)
         })
-    }
-
-    fn hash(&self, password: &Password) -> Result<String, ChangeError> {
-        let hashed = self.hasher.turn().and_then(|turn| turn.hash(password));
-        hashed.map_err(|error| ChangeError::Hashing(error.to_string()))
     }
 }
 
@@ -229,6 +220,14 @@ pub(crate) fn id_of(connection: &Connection, name: &AccountName) -> Result<i64, 
         .query_row([name.as_str()], |row| row.get(0))
         .optional()?
         .ok_or_else(|| ChangeError::NoSuchAccount(name.clone()))
+}
+
+/// Ends what the account was granted before, in every process.
+pub(crate) fn end_grants(change: &Connection, id: i64) -> rusqlite::Result<()> {
+    change
+        .prepare_cached("UPDATE accounts SET grant_epoch = grant_epoch + 1 WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
 }
 
 fn domains_of(connection: &Connection, owner: &AccountName) -> rusqlite::Result<Vec<Domain>> {

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
+use crate::label::Label;
 use crate::rows;
 use crate::store::{Store, unix_now};
 
@@ -76,6 +77,10 @@ pub(crate) enum Change<'a> {
     PlanAssigned(&'a AccountName, &'a PlanName),
     OverridesSet(&'a AccountName, &'a Overrides),
     WindowsClosed(&'a AccountName),
+    PasswordHashSet(&'a AccountName),
+    PasswordStoredAnew(&'a AccountName),
+    AppPasswordAdded(&'a AccountName, &'a Label),
+    AppPasswordRemoved(&'a AccountName, &'a Label),
 }
 
 impl fmt::Display for Change<'_> {
@@ -100,6 +105,14 @@ impl fmt::Display for Change<'_> {
                 write!(f, "account {account} has, whatever its plan says, {overrides}")
             }
             Change::WindowsClosed(account) => write!(f, "relay windows of {account} closed"),
+            Change::PasswordHashSet(account) => write!(f, "password of {account} set by a hash of it"),
+            Change::PasswordStoredAnew(account) => write!(f, "password of {account} stored anew"),
+            Change::AppPasswordAdded(account, label) => {
+                write!(f, "app password \"{label}\" of {account} added")
+            }
+            Change::AppPasswordRemoved(account, label) => {
+                write!(f, "app password \"{label}\" of {account} revoked")
+            }
         }
     }
 }

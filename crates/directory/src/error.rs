@@ -7,6 +7,8 @@ use envelope::{AccountName, Domain, PlanName};
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
+use crate::label::Label;
+
 /// The store could not answer or could not write. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -161,6 +163,29 @@ pub enum ChangeError {
         /// How many accounts have it.
         accounts: u64,
     },
+    /// An app password of the account has this label.
+    #[error(
+        "account {account} has an app password \"{label}\" already; choose another label, or revoke that one"
+    )]
+    AppPasswordExists {
+        /// Whose it is.
+        account: AccountName,
+        /// The label.
+        label: Label,
+    },
+    /// No app password of the account has this label.
+    #[error(
+        "account {account} has no app password \"{label}\"; `hikyaku account show {account}` shows those there are"
+    )]
+    NoSuchAppPassword {
+        /// Whose it would be.
+        account: AccountName,
+        /// The label.
+        label: Label,
+    },
+    /// The account has as many app passwords as there may be.
+    #[error("account {0} has 64 app passwords; revoke one that is not in use first")]
+    TooManyAppPasswords(AccountName),
     /// The password could not be hashed.
     #[error("the password was not changed: {0}")]
     Hashing(String),

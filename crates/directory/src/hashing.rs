@@ -1,4 +1,4 @@
-//! Argon2id (RFC 9106), a few at a time.
+//! Argon2id (RFC 9106) and the hashes of older systems, a few at a time.
 //!
 //! A check takes some 20 ms of one core and 19 MiB, on purpose. So no more run at once than there
 //! are cores: a flood of logins waits its turn, and after [`PATIENCE`] is sent away.
@@ -13,7 +13,7 @@ use rand::rngs::SysRng;
 use thiserror::Error;
 
 use crate::connection::lock;
-use crate::password::Password;
+use crate::password_hash::{Scheme, check_crypt};
 
 /// How long a check waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ pub(crate) enum HashingFailed {
     Random(rand::rngs::SysError),
     #[error("argon2 failed: {0}")]
     Argon2(HashError),
-    #[error("what is stored is no argon2id PHC string")]
+    #[error("what is stored is no password hash that can be checked here")]
     Stored,
 }
 
@@ -80,16 +80,28 @@ impl Hasher {
 
 impl Turn<'_> {
     /// Makes the PHC string to be stored for a password.
-    pub(crate) fn hash(&self, password: &Password) -> Result<String, HashingFailed> {
+    pub(crate) fn hash(&self, password: &[u8]) -> Result<String, HashingFailed> {
         let mut salt = [0; 16];
         SysRng.try_fill_bytes(&mut salt).map_err(HashingFailed::Random)?;
         let hash: phc::PasswordHash =
-            argon2id().hash_password_with_salt(password.as_bytes(), &salt).map_err(HashingFailed::Argon2)?;
+            argon2id().hash_password_with_salt(password, &salt).map_err(HashingFailed::Argon2)?;
         Ok(hash.to_string())
     }
 
-    /// Whether this is the password that a PHC string was made from.
+    /// Whether this is the password that a stored hash was made from.
     pub(crate) fn check(&self, password: &[u8], stored: &str) -> Result<bool, HashingFailed> {
+        match Scheme::of(stored).ok_or(HashingFailed::Stored)? {
+            Scheme::Argon2id => self.check_argon2(password, stored),
+            older => {
+                let right = check_crypt(older, password, stored).ok_or(HashingFailed::Stored)?;
+                // Else a quick answer would tell that there is an account of this name. Who is right,
+                // waits as long for his new hash.
+                Ok(right || self.check_argon2(password, NOBODY)?)
+            }
+        }
+    }
+
+    fn check_argon2(&self, password: &[u8], stored: &str) -> Result<bool, HashingFailed> {
         let stored = phc::PasswordHash::new(stored).map_err(|_| HashingFailed::Stored)?;
         // Without this, a string with no hash in it would pass for a wrong password.
         if stored.algorithm != ARGON2ID_IDENT || stored.salt.is_none() || stored.hash.is_none() {
@@ -118,17 +130,13 @@ fn argon2id() -> Argon2<'static> {
 mod tests {
     use super::*;
 
-    fn password(text: &str) -> Password {
-        Password::new(text.into()).unwrap()
-    }
-
     #[test]
     fn a_password_is_stored_as_a_salted_phc_string() {
         let hasher = Hasher::new();
         let turn = hasher.turn().unwrap();
-        let stored = turn.hash(&password("abc-try")).unwrap();
+        let stored = turn.hash(b"abc-try").unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert_ne!(turn.hash(&password("abc-try")).unwrap(), stored);
+        assert_ne!(turn.hash(b"abc-try").unwrap(), stored);
         assert!(turn.check(b"abc-try", &stored).unwrap());
         assert!(!turn.check(b"abc-Try", &stored).unwrap());
     }

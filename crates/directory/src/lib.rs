@@ -14,6 +14,10 @@
 //! | `resolve.rs` | where an address leads: the one function for RCPT and for delivery |
 //! | `login.rs` | who may in |
 //! | `password.rs`, `hashing.rs`, `verified.rs` | the rules for passwords, argon2id, and what of it is remembered |
+//! | `password_hash.rs`, `md5_crypt.rs`, `upgrade.rs` | hashes of older systems, and how they become ours |
+//! | `scram.rs` | the keys of SCRAM-SHA-256 |
+//! | `app_passwords.rs`, `uses.rs` | passwords of single programs, and when they were last used |
+//! | `label.rs` | what customers call their things |
 //! | `windows.rs` | relay windows: who has just checked mail and may send |
 //! | `usage.rs` | the second file, of what changes all day and may be lost |
 //! | `audit.rs` | who changed what, and when |
@@ -21,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod app_passwords;
 mod audit;
 mod connection;
 mod domains;
@@ -28,21 +33,31 @@ mod error;
 #[cfg(test)]
 mod example;
 mod hashing;
+mod label;
 mod login;
+mod md5_crypt;
 mod migrations;
 mod password;
+mod password_hash;
 mod plans;
 mod resolve;
 mod rows;
+mod scram;
 mod store;
+mod upgrade;
 mod usage;
+mod uses;
 mod verified;
 mod windows;
 
 pub use accounts::NewAccount;
+pub use app_passwords::{AppPassword, NewAppPassword};
 pub use audit::{Actor, AuditEntry};
 pub use error::{ChangeError, OpenError, StoreError};
+pub use label::{Label, NotALabel};
 pub use login::{Login, LoginRefused};
 pub use password::{NotAPassword, Password};
+pub use password_hash::{NotAPasswordHash, PasswordHash};
+pub use scram::{ScramAccount, ScramKeys};
 pub use store::{Settings, Store};
 pub use windows::{NotAWindowLength, Window, WindowLength};

@@ -7,8 +7,8 @@
 
 use std::time::Instant;
 
-use envelope::{Account, AccountName, AccountState, Domain};
-use rusqlite::OptionalExtension;
+use envelope::{Account, AccountName, AccountState, Domain, LocalPart};
+use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -16,7 +16,9 @@ use crate::accounts::{columns, read_account};
 use crate::error::StoreError;
 use crate::hashing::{HashingFailed, NOBODY};
 use crate::password::PASSWORD_MAX;
-use crate::store::Store;
+use crate::resolve::{Hosted, Lookup};
+use crate::scram::{self, ScramKeys};
+use crate::store::{Settings, Store};
 
 /// Somebody was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +43,9 @@ pub enum LoginRefused {
 }
 
 impl Store {
-    /// Lets in who knows the password of an account. The name is the account's, `abc`, or its
-    /// standard address under any provider domain, `abc@pobox.example`; case makes no difference.
+    /// Lets in who knows a password of an account: its own, or an app password. The name is the
+    /// account's, `abc`; or its standard address under any provider domain, `abc@pobox.example`; or any
+    /// address of a virtual domain, which is its owner's. Case makes no difference.
     ///
     /// Blocks for the time of an argon2, and up to 5 seconds more for its turn, unless the memory
     /// knows the password.
@@ -50,20 +53,46 @@ impl Store {
     /// # Errors
     /// Says no more than the person at the other end may know; what fails inside is logged.
     pub fn login(&self, name: &str, password: &str) -> Result<Login, LoginRefused> {
-        self.login_at(name, password, Instant::now())
+        self.login_at(name, password, Accepted::AppPasswordsToo, Instant::now())
     }
 
-    fn login_at(&self, name: &str, password: &str, now: Instant) -> Result<Login, LoginRefused> {
+    /// As [`Store::login`], but app passwords do not count: they are for mail programs, and must not
+    /// change the account.
+    ///
+    /// # Errors
+    /// As [`Store::login`].
+    pub fn login_to_page(&self, name: &str, password: &str) -> Result<Login, LoginRefused> {
+        self.login_at(name, password, Accepted::OwnPassword, Instant::now())
+    }
+
+    fn login_at(
+        &self,
+        name: &str,
+        password: &str,
+        accepted: Accepted,
+        now: Instant,
+    ) -> Result<Login, LoginRefused> {
         // What cannot be a name or a password costs nothing: that it cannot is no secret.
-        let (name, domain) = parse_name(name).ok_or(LoginRefused::Credentials)?;
         if !(1..=PASSWORD_MAX).contains(&password.len()) {
             return Err(LoginRefused::Credentials);
         }
-        let known = self.row(&name, domain.as_ref()).map_err(|error| {
-            tracing::error!(account = %name, %error, "a login could not be checked");
+        let unavailable = |error: StoreError| {
+            tracing::error!(%error, "a login could not be checked");
             LoginRefused::Unavailable
-        })?;
-        let stored = known.as_ref().map_or(NOBODY, |(_, stored)| stored.as_str());
+        };
+        let found = self.read(|moment| {
+            let Some(named) = named(moment, &self.settings, name)? else { return Ok(None) };
+            let row = if named.hosted { self.login_row(moment, &named.name)? } else { None };
+            Ok(Some((named.name, row)))
+        });
+        let (name, row) = found.map_err(unavailable)?.ok_or(LoginRefused::Credentials)?;
+        if let Some(row) = &row
+            && accepted == Accepted::AppPasswordsToo
+            && self.is_app_password(row.id, password).map_err(unavailable)?
+        {
+            return let_in(&row.account);
+        }
+        let stored = row.as_ref().and_then(|row| row.password.as_deref()).unwrap_or(NOBODY);
         let right = self.check(&name, password.as_bytes(), stored, now).map_err(|error| {
             match error {
                 HashingFailed::Busy => tracing::warn!(account = %name, %error, "a login was not checked"),
@@ -71,13 +100,13 @@ impl Store {
             }
             LoginRefused::Unavailable
         })?;
-        match known {
-            Some((account, _)) if right => match account.state {
-                AccountState::Active | AccountState::ReceiveOnly => Ok(Login { account }),
-                AccountState::Suspended => Err(LoginRefused::Suspended),
-            },
-            _ => Err(LoginRefused::Credentials),
+        let Some(row) = row.filter(|_| right != Judgement::Wrong) else {
+            return Err(LoginRefused::Credentials);
+        };
+        if right == Judgement::Right {
+            self.upgrade(&row, password);
         }
+        let_in(&row.account)
     }
 
     fn check(
@@ -86,49 +115,103 @@ impl Store {
         password: &[u8],
         stored: &str,
         now: Instant,
-    ) -> Result<bool, HashingFailed> {
+    ) -> Result<Judgement, HashingFailed> {
         let trial = self.verified.trial(stored, password);
-        if let Some(right) = self.verified.recall(name, &trial, now) {
-            return Ok(right);
+        let recall = || match self.verified.recall(name, &trial, now)? {
+            true => Some(Judgement::RememberedAsRight),
+            false => Some(Judgement::Wrong),
+        };
+        if let Some(judgement) = recall() {
+            return Ok(judgement);
         }
         let turn = self.hasher.turn()?;
         // Many a client opens several connections at once: one of them may have been judged meanwhile.
-        if let Some(right) = self.verified.recall(name, &trial, now) {
-            return Ok(right);
+        if let Some(judgement) = recall() {
+            return Ok(judgement);
         }
         let right = turn.check(password, stored)?;
         self.verified.remember(name, trial, right, now);
-        Ok(right)
+        Ok(if right { Judgement::Right } else { Judgement::Wrong })
     }
 
-    /// The account that a login names, and its PHC string; none if nobody can log in to it.
-    fn row(
+    /// What a login needs to know of an account.
+    pub(crate) fn login_row(
         &self,
+        moment: &Connection,
         name: &AccountName,
-        domain: Option<&Domain>,
-    ) -> Result<Option<(Account, String)>, StoreError> {
-        self.read(|reader| {
-            let row = reader
-                .prepare_cached(concat!(
-                    "SELECT ",
-                    columns!(),
-                    ", password FROM accounts WHERE name = ?1 AND password IS NOT NULL AND (?2 IS NULL
-                     OR EXISTS (SELECT 1 FROM domains WHERE domains.name = ?2 AND kind = 'provider'))"
-                ))?
-                .query_row((name.as_str(), domain.map(Domain::as_str)), |row| {
-                    Ok((read_account(row, &self.settings)?, row.get(6)?))
-                })
-                .optional()?;
-            Ok(row)
-        })
+    ) -> rusqlite::Result<Option<LoginRow>> {
+        let row = moment
+            .prepare_cached(concat!("SELECT ", columns!(), ", id, password FROM accounts WHERE name = ?1"))?
+            .query_row([name.as_str()], |row| {
+                Ok((read_account(row, &self.settings)?, row.get(6)?, row.get(7)?))
+            })
+            .optional()?;
+        let Some((account, id, password)) = row else { return Ok(None) };
+        Ok(Some(LoginRow { account, id, password, keys: scram::keys(moment, id)? }))
     }
 }
 
-/// `abc` or `abc@pobox.example`, in its parts.
-fn parse_name(text: &str) -> Option<(AccountName, Option<Domain>)> {
-    match text.split_once('@') {
-        None => Some((AccountName::parse(text).ok()?, None)),
-        Some((name, domain)) => Some((AccountName::parse(name).ok()?, Some(Domain::parse(domain).ok()?))),
+/// Which passwords count.
+#[derive(Clone, Copy, PartialEq)]
+enum Accepted {
+    OwnPassword,
+    AppPasswordsToo,
+}
+
+/// What came of a check.
+#[derive(Clone, Copy, PartialEq)]
+enum Judgement {
+    Right,
+    RememberedAsRight,
+    Wrong,
+}
+
+/// An account on its way in.
+pub(crate) struct LoginRow {
+    pub(crate) account: Account,
+    pub(crate) id: i64,
+    /// Its stored hash.
+    pub(crate) password: Option<String>,
+    pub(crate) keys: Option<ScramKeys>,
+}
+
+/// The account that a login name means.
+pub(crate) struct Named {
+    pub(crate) name: AccountName,
+    /// False if the address is of a domain that is not ours: then it is nobody.
+    pub(crate) hosted: bool,
+}
+
+/// Which account a login name means; none if it is no name at all.
+pub(crate) fn named(moment: &Connection, settings: &Settings, text: &str) -> rusqlite::Result<Option<Named>> {
+    let account = |text, hosted| AccountName::parse(text).ok().map(|name| Named { name, hosted });
+    let Some((local_part, domain)) = text.split_once('@') else { return Ok(account(text, true)) };
+    let Ok(domain) = Domain::parse(domain) else { return Ok(None) };
+    Ok(match (Lookup { moment, settings }).hosted(&domain)? {
+        Some(Hosted::Provider) => account(local_part, true),
+        Some(Hosted::Virtual(owner)) => {
+            LocalPart::new(local_part).ok().map(|_| Named { name: owner.account, hosted: true })
+        }
+        None => account(local_part, false),
+    })
+}
+
+/// One text for all names that mean the same account, and for each name that means none. Of a text too
+/// long for a name, its beginning.
+pub(crate) fn identity(moment: &Connection, settings: &Settings, text: &str) -> rusqlite::Result<String> {
+    Ok(match named(moment, settings, text)? {
+        Some(Named { name, hosted: true }) => name.into(),
+        _ => text.chars().take(NAME_MAX).flat_map(char::to_lowercase).collect(),
+    })
+}
+
+/// The longest login name, an address: 64 octets, `@`, 255 octets (RFC 5321 §4.5.3.1).
+const NAME_MAX: usize = 320;
+
+fn let_in(account: &Account) -> Result<Login, LoginRefused> {
+    match account.state {
+        AccountState::Active | AccountState::ReceiveOnly => Ok(Login { account: account.clone() }),
+        AccountState::Suspended => Err(LoginRefused::Suspended),
     }
 }
 
@@ -159,8 +242,15 @@ mod tests {
     }
 
     #[test]
-    fn a_login_names_the_account_or_its_standard_address() {
+    fn a_login_names_the_account_or_its_standard_address_or_one_of_its_domain() {
         let example = pobox();
+        example.set_password("xyz", "xyz-try");
+        for right in ["xyz", "xyz@pobox.example", "order@shop.example", "O.r-d+er@SHOP.example"] {
+            assert_eq!(login(&example, right, "xyz-try"), Ok("xyz".into()), "{right}");
+        }
+        for wrong in ["@shop.example", "order@www.shop.example", "order@xyz.pobox.example"] {
+            assert_eq!(login(&example, wrong, "xyz-try"), Err(LoginRefused::Credentials), "{wrong}");
+        }
         for right in ["abc", "ABC", "abc@pobox.example", "Abc@Pobox.Example."] {
             assert_eq!(login(&example, right, "abc-try"), Ok("abc".into()), "{right}");
         }
@@ -192,9 +282,16 @@ mod tests {
     fn a_repeated_login_costs_no_argon2_for_five_minutes() {
         let mut example = pobox();
         let now = Instant::now();
-        example.store.login_at("abc", "abc-try", now).unwrap();
+        example.store.login_at("abc", "abc-try", Accepted::OwnPassword, now).unwrap();
         forbid_argon2(&mut example);
-        let later = |seconds| example.store.login_at("abc", "abc-try", now + Duration::from_secs(seconds));
+        let later = |seconds| {
+            example.store.login_at(
+                "abc",
+                "abc-try",
+                Accepted::OwnPassword,
+                now + Duration::from_secs(seconds),
+            )
+        };
         assert!(later(299).is_ok());
         assert_eq!(later(300), Err(LoginRefused::Unavailable));
     }
@@ -204,10 +301,15 @@ mod tests {
         let mut example = pobox();
         let now = Instant::now();
         for name in ["abc", "nobody"] {
-            assert_eq!(example.store.login_at(name, "old", now), Err(LoginRefused::Credentials));
+            assert_eq!(
+                example.store.login_at(name, "old", Accepted::OwnPassword, now),
+                Err(LoginRefused::Credentials)
+            );
         }
         forbid_argon2(&mut example);
-        let later = |name, seconds| example.store.login_at(name, "old", now + Duration::from_secs(seconds));
+        let later = |name, seconds| {
+            example.store.login_at(name, "old", Accepted::OwnPassword, now + Duration::from_secs(seconds))
+        };
         for name in ["abc", "nobody"] {
             assert_eq!(later(name, 59), Err(LoginRefused::Credentials));
             assert_eq!(later(name, 60), Err(LoginRefused::Unavailable));

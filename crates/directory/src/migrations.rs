@@ -18,6 +18,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("domains_and_accounts", include_str!("migrations/0001_domains_and_accounts.sql")),
     ("plans", include_str!("migrations/0002_plans.sql")),
     ("grants", include_str!("migrations/0003_grants.sql")),
+    ("credentials", include_str!("migrations/0004_credentials.sql")),
 ];
 
 /// The latest schema that this version knows.

@@ -45,8 +45,8 @@ impl Password {
         Ok(Password(text))
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

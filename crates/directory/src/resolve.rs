@@ -35,13 +35,13 @@ impl Store {
 }
 
 /// One lookup, at one moment.
-struct Lookup<'a> {
-    moment: &'a Connection,
-    settings: &'a Settings,
+pub(crate) struct Lookup<'a> {
+    pub(crate) moment: &'a Connection,
+    pub(crate) settings: &'a Settings,
 }
 
 /// A domain of ours, as far as addresses go.
-enum Hosted {
+pub(crate) enum Hosted {
     Provider,
     Virtual(Mailbox),
 }
@@ -103,7 +103,8 @@ impl Lookup<'_> {
         Ok(None)
     }
 
-    fn hosted(&self, domain: &Domain) -> rusqlite::Result<Option<Hosted>> {
+    /// What a domain is to us, if it is ours.
+    pub(crate) fn hosted(&self, domain: &Domain) -> rusqlite::Result<Option<Hosted>> {
         self.moment
             .prepare_cached(
                 "SELECT kind, accounts.name, maildir FROM domains

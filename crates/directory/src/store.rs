@@ -121,7 +121,7 @@ impl Store {
         Ok(watch.changes)
     }
 
-    /// Writes what is known of use (relay windows) at once. It is written
+    /// Writes what is known of use (relay windows, last uses) at once. It is written
     /// within a second anyway, and when the store is dropped; so this is for a stop that drops nothing.
     pub fn flush_usage(&self) {
         if let Some(usage) = self.usage.get() {
@@ -139,6 +139,14 @@ impl Store {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.readers.read(question)
+    }
+
+    /// As [`Store::read`], for a question that may be refused.
+    pub(crate) fn ask<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, ChangeError>,
+    ) -> Result<T, ChangeError> {
         self.readers.read(question)
     }
 

@@ -21,6 +21,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use crate::connection::{self, lock};
 use crate::error::{OpenError, StoreError};
 use crate::store::{unix_now, use_wal};
+use crate::uses::Uses;
 use crate::windows::Windows;
 
 /// Marks the file as ours in its head (`PRAGMA application_id`): "HKYU".
@@ -40,8 +41,10 @@ pub(crate) struct Usage {
     writer: Option<JoinHandle<()>>,
 }
 
+#[derive(Default)]
 struct Shared {
     windows: Mutex<Windows>,
+    uses: Mutex<Uses>,
     file: Mutex<Option<Connection>>,
     signal: Mutex<Signal>,
     signalled: Condvar,
@@ -57,21 +60,13 @@ impl Usage {
     /// Reads back what was written beside the directory's file `directory`.
     pub(crate) fn open(directory: &Path) -> Usage {
         let path = beside(directory, "-usage");
-        let read = open_or_begin_anew(&path)
-            .and_then(|file| Ok((Windows::read(&file).map_err(|error| failed(&path, error))?, file)));
-        let (windows, file) = match read {
-            Ok((windows, file)) => (windows, Some(file)),
-            Err(error) => {
+        let shared = open_or_begin_anew(&path)
+            .and_then(|file| Shared::read(file).map_err(|error| failed(&path, error)))
+            .unwrap_or_else(|error| {
                 tracing::error!(%error, "relay windows and counts will not survive a restart");
-                (Windows::default(), None)
-            }
-        };
-        let shared = Arc::new(Shared {
-            windows: Mutex::new(windows),
-            file: Mutex::new(file),
-            signal: Mutex::default(),
-            signalled: Condvar::new(),
-        });
+                Shared::default()
+            });
+        let shared = Arc::new(shared);
         let writing = Arc::clone(&shared);
         let writer = std::thread::Builder::new().name("usage".into()).spawn(move || writing.write_behind());
         if let Err(error) = &writer {
@@ -83,6 +78,11 @@ impl Usage {
     /// The relay windows.
     pub(crate) fn windows(&self) -> MutexGuard<'_, Windows> {
         lock(&self.shared.windows)
+    }
+
+    /// When app passwords were last used.
+    pub(crate) fn uses(&self) -> MutexGuard<'_, Uses> {
+        lock(&self.shared.uses)
     }
 
     /// Something has changed and is to be written.
@@ -109,6 +109,15 @@ impl Drop for Usage {
 }
 
 impl Shared {
+    fn read(file: Connection) -> rusqlite::Result<Shared> {
+        Ok(Shared {
+            windows: Mutex::new(Windows::read(&file)?),
+            uses: Mutex::new(Uses::read(&file)?),
+            file: Mutex::new(Some(file)),
+            ..Shared::default()
+        })
+    }
+
     fn signal(&self, set: impl FnOnce(&mut Signal)) {
         set(&mut lock(&self.signal));
         self.signalled.notify_one();
@@ -140,16 +149,19 @@ impl Shared {
         let mut file = lock(&self.file);
         let Some(file) = file.as_mut() else { return };
         let windows = lock(&self.windows).take_changed();
-        if windows.is_empty() {
+        let uses = lock(&self.uses).take_changed();
+        if windows.is_empty() && uses.is_empty() {
             return;
         }
         let written = file.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|change| {
             Windows::write(&change, &windows)?;
+            Uses::write(&change, &uses)?;
             change.commit()
         });
         if let Err(error) = written {
             tracing::warn!(%error, "relay windows and counts are not written down yet");
             lock(&self.windows).not_written(&windows);
+            lock(&self.uses).not_written(&uses);
         }
     }
 }

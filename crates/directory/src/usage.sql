@@ -7,3 +7,8 @@ CREATE TABLE IF NOT EXISTS windows (
     expires INTEGER NOT NULL,
     PRIMARY KEY (account, client)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS uses (
+    app_password INTEGER PRIMARY KEY,  -- app_passwords.id of the directory
+    last         INTEGER NOT NULL      -- seconds since 1970
+) STRICT;

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::accounts::id_of;
+use crate::accounts::{end_grants, id_of};
 use crate::audit::{Actor, Change};
 use crate::error::{ChangeError, StoreError};
 use crate::rows;
@@ -159,9 +159,7 @@ impl Store {
     pub fn close_windows(&self, account: &AccountName, who: &Actor) -> Result<(), ChangeError> {
         self.change(who, |change, trail| {
             let id = id_of(change, account)?;
-            change
-                .prepare_cached("UPDATE accounts SET grant_epoch = grant_epoch + 1 WHERE id = ?1")?
-                .execute([id])?;
+            end_grants(change, id)?;
             Ok(trail.note(&Change::WindowsClosed(account))?)
         })
     }

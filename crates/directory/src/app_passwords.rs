@@ -1,0 +1,294 @@
+//! App passwords: one for each mail program, so that a lost telephone takes no other with it.
+//!
+//! They are made here and are random, 100 bits in 20 letters; so none can be guessed, and a plain digest
+//! suffices to keep them: a login by one costs no argon2. They are good for POP3 and SMTP.
+
+use std::fmt;
+
+use envelope::AccountName;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use rusqlite::OptionalExtension;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::accounts::{end_grants, id_of};
+use crate::audit::{Actor, Change};
+use crate::error::{ChangeError, StoreError};
+use crate::label::Label;
+use crate::rows;
+use crate::store::{Store, unix_now};
+
+/// App passwords that one account may have.
+const EACH: u64 = 64;
+/// Letters of one, in groups of five.
+const LETTERS: usize = 20;
+/// Letters and digits that nobody takes for one another; 32, so that an octet picks one evenly.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// A new app password: the only time that it is seen. Its memory is cleared when it is dropped.
+pub struct NewAppPassword(Zeroizing<String>);
+
+impl NewAppPassword {
+    /// The password, `xxxxx-xxxxx-xxxxx-xxxxx`. Hyphens, blanks and case make no difference at a login.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for NewAppPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewAppPassword")
+    }
+}
+
+/// An app password as the directory knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppPassword {
+    /// What its owner calls it.
+    pub label: Label,
+    /// When it was made, in seconds since 1970.
+    pub created: u64,
+    /// The last login by it, in seconds since 1970, to the minute.
+    pub last_used: Option<u64>,
+}
+
+impl Store {
+    /// Makes an app password.
+    ///
+    /// # Errors
+    /// If there is no such account, it has one of this label, or it has 64.
+    pub fn add_app_password(
+        &self,
+        account: &AccountName,
+        label: &Label,
+        who: &Actor,
+    ) -> Result<NewAppPassword, ChangeError> {
+        let new = NewAppPassword::random().map_err(|error| ChangeError::Hashing(error.to_string()))?;
+        let digest = digest(new.as_str()).expect("what is made here has the form");
+        self.change(who, |change, trail| {
+            let id = id_of(change, account)?;
+            let (all, same): (i64, bool) = change
+                .prepare_cached(
+                    "SELECT count(*), coalesce(max(label = ?2), 0) FROM app_passwords WHERE account = ?1",
+                )?
+                .query_row((id, label.as_str()), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            if same {
+                let (account, label) = (account.clone(), label.clone());
+                return Err(ChangeError::AppPasswordExists { account, label });
+            }
+            if all.unsigned_abs() >= EACH {
+                return Err(ChangeError::TooManyAppPasswords(account.clone()));
+            }
+            change
+                .prepare_cached(
+                    "INSERT INTO app_passwords (account, label, digest, created) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute((id, label.as_str(), digest, unix_now()))?;
+            trail.note(&Change::AppPasswordAdded(account, label))?;
+            Ok(new)
+        })
+    }
+
+    /// The app passwords of an account, in the order in which they were made.
+    ///
+    /// # Errors
+    /// If there is no such account.
+    pub fn app_passwords(&self, account: &AccountName) -> Result<Vec<AppPassword>, ChangeError> {
+        let mut passwords = self.ask(|moment| {
+            let id = id_of(moment, account)?;
+            let mut all = moment.prepare_cached(
+                "SELECT id, label, created FROM app_passwords WHERE account = ?1 ORDER BY id",
+            )?;
+            let passwords = all.query_map([id], |row| {
+                let password = AppPassword {
+                    label: rows::parsed(row, 1)?,
+                    created: rows::seconds(row, 2)?,
+                    last_used: None,
+                };
+                Ok((row.get(0)?, password))
+            })?;
+            Ok(passwords.collect::<Result<Vec<(i64, AppPassword)>, _>>()?)
+        })?;
+        let uses = self.usage().uses();
+        passwords.iter_mut().for_each(|(id, password)| password.last_used = uses.last(*id));
+        Ok(passwords.into_iter().map(|(_, password)| password).collect())
+    }
+
+    /// Revokes an app password, from the next login on. Relay windows are closed, for it may have
+    /// opened them.
+    ///
+    /// # Errors
+    /// If there is no such account, or it has none of this label.
+    pub fn remove_app_password(
+        &self,
+        account: &AccountName,
+        label: &Label,
+        who: &Actor,
+    ) -> Result<(), ChangeError> {
+        self.change(who, |change, trail| {
+            let id = id_of(change, account)?;
+            let removed = change
+                .prepare_cached("DELETE FROM app_passwords WHERE account = ?1 AND label = ?2")?
+                .execute((id, label.as_str()))?;
+            if removed == 0 {
+                let (account, label) = (account.clone(), label.clone());
+                return Err(ChangeError::NoSuchAppPassword { account, label });
+            }
+            end_grants(change, id)?;
+            Ok(trail.note(&Change::AppPasswordRemoved(account, label))?)
+        })
+    }
+
+    /// Whether a password is an app password of this account, and if so, that it was used.
+    pub(crate) fn is_app_password(&self, account: i64, password: &str) -> Result<bool, StoreError> {
+        let Some(digest) = digest(password) else { return Ok(false) };
+        let found: Option<i64> = self.read(|moment| {
+            Ok(moment
+                .prepare_cached("SELECT id FROM app_passwords WHERE account = ?1 AND digest = ?2")?
+                .query_row((account, digest), |row| row.get(0))
+                .optional()?)
+        })?;
+        if let Some(id) = found {
+            let usage = self.usage();
+            usage.uses().used(id, unix_now().unsigned_abs());
+            usage.changed();
+        }
+        Ok(found.is_some())
+    }
+}
+
+impl NewAppPassword {
+    fn random() -> Result<NewAppPassword, rand::rngs::SysError> {
+        let mut octets = Zeroizing::new([0; LETTERS]);
+        SysRng.try_fill_bytes(octets.as_mut())?;
+        let mut text = Zeroizing::new(String::with_capacity(LETTERS + 3));
+        for (at, octet) in octets.iter().enumerate() {
+            if at > 0 && at % 5 == 0 {
+                text.push('-');
+            }
+            text.push(ALPHABET[usize::from(*octet) % ALPHABET.len()].into());
+        }
+        Ok(NewAppPassword(text))
+    }
+}
+
+/// What is stored of an app password; none if the text has not the form of one.
+fn digest(text: &str) -> Option<[u8; 32]> {
+    let mut letters = Zeroizing::new([0; LETTERS]);
+    let mut count = 0;
+    for octet in text.bytes().filter(|b| !matches!(b, b'-' | b' ')) {
+        let letter = octet.to_ascii_lowercase();
+        if !ALPHABET.contains(&letter) {
+            return None;
+        }
+        *letters.get_mut(count)? = letter;
+        count += 1;
+    }
+    (count == LETTERS).then(|| Sha256::digest(letters.as_ref()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::LoginRefused;
+    use crate::example::{Example, WHO, name};
+
+    fn label(text: &str) -> Label {
+        text.parse().unwrap()
+    }
+
+    fn add(example: &Example, text: &str) -> NewAppPassword {
+        example.store.add_app_password(&name("abc"), &label(text), &WHO).unwrap()
+    }
+
+    #[test]
+    fn an_app_password_lets_in_to_mail_and_not_to_the_page() {
+        let example = Example::pobox();
+        example.set_password("abc", "abc-try");
+        let (phone, desk) = (add(&example, "phone"), add(&example, "desk"));
+        for right in [phone.as_str(), desk.as_str(), &phone.as_str().to_uppercase().replace('-', " ")] {
+            assert!(example.store.login("abc@pobox.example", right).is_ok());
+            assert_eq!(example.store.login_to_page("abc", right), Err(LoginRefused::Credentials));
+            assert_eq!(example.store.login("xyz", right), Err(LoginRefused::Credentials));
+        }
+        assert!(example.store.login_to_page("abc", "abc-try").is_ok());
+    }
+
+    #[test]
+    fn one_is_revoked_and_the_others_stay() {
+        let example = Example::pobox();
+        let (phone, desk) = (add(&example, "phone"), add(&example, "desk"));
+        example.store.remove_app_password(&name("abc"), &label("phone"), &WHO).unwrap();
+        assert_eq!(example.store.login("abc", phone.as_str()), Err(LoginRefused::Credentials));
+        assert!(example.store.login("abc", desk.as_str()).is_ok());
+        let again = example.store.remove_app_password(&name("abc"), &label("phone"), &WHO).unwrap_err();
+        assert!(again.to_string().starts_with("account abc has no app password \"phone\"; "), "{again}");
+        let trail = example.store.audit_trail(1).unwrap();
+        assert_eq!(trail[0].what, "app password \"phone\" of abc revoked");
+    }
+
+    #[test]
+    fn they_are_listed_with_their_last_use_also_after_a_restart() {
+        let example = Example::pobox();
+        let phone = add(&example, "phone");
+        add(&example, "desk");
+        example.store.login("abc", phone.as_str()).unwrap();
+        example.store.flush_usage();
+        for store in [&example.store, &example.opened_again()] {
+            let all = store.app_passwords(&name("abc")).unwrap();
+            let labels: Vec<_> = all.iter().map(|password| password.label.as_str()).collect();
+            assert_eq!(labels, ["phone", "desk"]);
+            assert!(
+                all[0].last_used.is_some_and(|used| used >= all[0].created) && all[1].last_used.is_none()
+            );
+        }
+        assert!(example.store.app_passwords(&name("nobody")).is_err());
+    }
+
+    #[test]
+    fn a_label_is_given_once_and_there_is_an_end_to_them() {
+        let example = Example::pobox();
+        add(&example, "phone");
+        let twice = example.store.add_app_password(&name("abc"), &label("phone"), &WHO).unwrap_err();
+        assert!(matches!(twice, ChangeError::AppPasswordExists { .. }));
+        (1..EACH).for_each(|number| drop(add(&example, &number.to_string())));
+        let more = example.store.add_app_password(&name("abc"), &label("more"), &WHO).unwrap_err();
+        assert!(matches!(more, ChangeError::TooManyAppPasswords(_)));
+        assert!(example.store.add_app_password(&name("xyz"), &label("phone"), &WHO).is_ok());
+    }
+
+    #[test]
+    fn a_suspended_account_is_refused_by_its_app_passwords_too() {
+        let example = Example::pobox();
+        let phone = add(&example, "phone");
+        example.store.set_state(&name("abc"), envelope::AccountState::Suspended, &WHO).unwrap();
+        assert_eq!(example.store.login("abc", phone.as_str()), Err(LoginRefused::Suspended));
+    }
+
+    #[test]
+    fn it_stands_nowhere_in_the_files_nor_in_debug_texts() {
+        let example = Example::pobox();
+        let phone = add(&example, "phone");
+        assert_eq!(format!("{phone:?}"), "NewAppPassword");
+        let letters = phone.as_str().replace('-', "");
+        for file in std::fs::read_dir(example.folder.path()).unwrap() {
+            let octets = std::fs::read(file.unwrap().path()).unwrap();
+            for form in [letters.as_bytes(), phone.as_str().as_bytes()] {
+                assert!(!octets.windows(form.len()).any(|window| window == form));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_digest_or_none(text in "\\PC{0,40}|[a-z2-9-]{18,24}") {
+            let letters = text.replace(['-', ' '], "").to_ascii_lowercase();
+            let form = letters.len() == LETTERS && letters.bytes().all(|b| ALPHABET.contains(&b));
+            prop_assert_eq!(digest(&text).is_some(), form);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! When each app password was last used. Kept as `usage.rs` says.
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::Connection;
+
+use crate::rows;
+
+/// The last use of each app password, by its row, and which are still to be written.
+#[derive(Default)]
+pub(crate) struct Uses {
+    last: HashMap<i64, u64>,
+    unwritten: HashSet<i64>,
+}
+
+impl Uses {
+    /// It was used at `now`, in seconds since 1970.
+    pub(crate) fn used(&mut self, id: i64, now: u64) {
+        // To the minute is enough for people to read, and spares most of the writing.
+        if self.last.get(&id).is_none_or(|last| now.abs_diff(*last) >= 60) {
+            self.last.insert(id, now);
+            self.unwritten.insert(id);
+        }
+    }
+
+    /// The last use, in seconds since 1970.
+    pub(crate) fn last(&self, id: i64) -> Option<u64> {
+        self.last.get(&id).copied()
+    }
+
+    /// Reads the uses of the last run.
+    pub(crate) fn read(file: &Connection) -> rusqlite::Result<Uses> {
+        let mut all = file.prepare("SELECT app_password, last FROM uses")?;
+        let last = all.query_map([], |row| Ok((row.get(0)?, rows::seconds(row, 1)?)))?;
+        Ok(Uses { last: last.collect::<Result<_, _>>()?, unwritten: HashSet::new() })
+    }
+
+    /// What is to be written, and is taken for written from now on.
+    pub(crate) fn take_changed(&mut self) -> Vec<(i64, u64)> {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        unwritten.into_iter().filter_map(|id| Some((id, self.last(id)?))).collect()
+    }
+
+    /// Writing failed: it is to be written still.
+    pub(crate) fn not_written(&mut self, rows: &[(i64, u64)]) {
+        self.unwritten.extend(rows.iter().map(|(id, _)| id));
+    }
+
+    pub(crate) fn write(file: &Connection, rows: &[(i64, u64)]) -> rusqlite::Result<()> {
+        let mut put = file.prepare_cached("INSERT OR REPLACE INTO uses VALUES (?1, ?2)")?;
+        for (id, last) in rows {
+            put.execute((id, i64::try_from(*last).unwrap_or(i64::MAX)))?;
+        }
+        Ok(())
+    }
+}
