@@ -17,6 +17,7 @@
 //! | `password_hash.rs`, `md5_crypt.rs`, `upgrade.rs` | hashes of older systems, and how they become ours |
 //! | `scram.rs` | the keys of SCRAM-SHA-256 |
 //! | `app_passwords.rs`, `uses.rs` | passwords of single programs, and when they were last used |
+//! | `failures.rs` | who guesses passwords waits longer each time |
 //! | `label.rs` | what customers call their things |
 //! | `windows.rs` | relay windows: who has just checked mail and may send |
 //! | `usage.rs` | the second file, of what changes all day and may be lost |
@@ -32,6 +33,7 @@ mod domains;
 mod error;
 #[cfg(test)]
 mod example;
+mod failures;
 mod hashing;
 mod label;
 mod login;

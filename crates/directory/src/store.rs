@@ -12,6 +12,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::audit::{self, Actor, Change};
 use crate::connection::{self, Readers, lock};
 use crate::error::{ChangeError, OpenError, StoreError};
+use crate::failures::Failures;
 use crate::hashing::Hasher;
 use crate::migrations;
 use crate::usage::Usage;
@@ -53,6 +54,7 @@ pub struct Store {
     pub(crate) settings: Settings,
     pub(crate) hasher: Hasher,
     pub(crate) verified: Verified,
+    pub(crate) failures: Mutex<Failures>,
     path: PathBuf,
     writer: Mutex<Connection>,
     readers: Readers,
@@ -90,6 +92,7 @@ impl Store {
         Ok(Store {
             hasher: Hasher::new(),
             verified: Verified::new().map_err(|error| OpenError::Random(error.to_string()))?,
+            failures: Mutex::default(),
             readers: Readers::new(absolute.clone(), settings.busy_timeout),
             path: absolute,
             writer: Mutex::new(writer),
