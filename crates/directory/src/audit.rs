@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
+use crate::extension::Extension;
 use crate::label::Label;
 use crate::rows;
 use crate::store::{Store, unix_now};
@@ -81,6 +82,11 @@ pub(crate) enum Change<'a> {
     PasswordStoredAnew(&'a AccountName),
     AppPasswordAdded(&'a AccountName, &'a Label),
     AppPasswordRemoved(&'a AccountName, &'a Label),
+    InstructionsSet(&'a AccountName, &'a Extension, usize),
+    InstructionsImported(&'a AccountName, u64),
+    InstructionsActive(&'a AccountName, &'a Extension, bool),
+    InstructionsLabelled(&'a AccountName, &'a Extension),
+    InstructionsRemoved(&'a AccountName, &'a Extension),
 }
 
 impl fmt::Display for Change<'_> {
@@ -112,6 +118,24 @@ impl fmt::Display for Change<'_> {
             }
             Change::AppPasswordRemoved(account, label) => {
                 write!(f, "app password \"{label}\" of {account} revoked")
+            }
+            Change::InstructionsSet(account, extension, octets) => {
+                write!(f, "instructions {extension} of {account} set ({octets} octets)")
+            }
+            Change::InstructionsImported(account, count) => {
+                write!(f, "{count} instructions of {account} imported")
+            }
+            Change::InstructionsActive(account, extension, true) => {
+                write!(f, "instructions {extension} of {account} made active")
+            }
+            Change::InstructionsActive(account, extension, false) => {
+                write!(f, "instructions {extension} of {account} made inactive")
+            }
+            Change::InstructionsLabelled(account, extension) => {
+                write!(f, "instructions {extension} of {account} labelled")
+            }
+            Change::InstructionsRemoved(account, extension) => {
+                write!(f, "instructions {extension} of {account} removed")
             }
         }
     }

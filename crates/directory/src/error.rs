@@ -7,6 +7,7 @@ use envelope::{AccountName, Domain, PlanName};
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
+use crate::extension::Extension;
 use crate::label::Label;
 
 /// The store could not answer or could not write. Nothing was changed.
@@ -186,6 +187,26 @@ pub enum ChangeError {
     /// The account has as many app passwords as there may be.
     #[error("account {0} has 64 app passwords; revoke one that is not in use first")]
     TooManyAppPasswords(AccountName),
+    /// The instructions are not as they must be.
+    #[error("the instructions {extension} of {account} are not changed: {why}")]
+    Instructions {
+        /// Whose they are.
+        account: AccountName,
+        /// Of which address.
+        extension: Extension,
+        /// What is wrong with the text.
+        why: String,
+    },
+    /// The address has no instructions of its own.
+    #[error(
+        "account {account} has no instructions {extension}; `hikyaku address list {account}` shows those there are"
+    )]
+    NoSuchInstructions {
+        /// Whose they would be.
+        account: AccountName,
+        /// Of which address.
+        extension: Extension,
+    },
     /// The password could not be hashed.
     #[error("the password was not changed: {0}")]
     Hashing(String),

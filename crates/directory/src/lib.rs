@@ -11,6 +11,7 @@
 //! | `migrations.rs` | the schema, step by step |
 //! | `domains.rs`, `accounts.rs` | what is kept, and the rules for changing it |
 //! | `plans.rs` | what an account may do, and how much of it |
+//! | `instructions.rs`, `extension.rs` | delivery instructions, and of which address they are |
 //! | `resolve.rs` | where an address leads: the one function for RCPT and for delivery |
 //! | `login.rs` | who may in |
 //! | `password.rs`, `hashing.rs`, `verified.rs` | the rules for passwords, argon2id, and what of it is remembered |
@@ -33,8 +34,10 @@ mod domains;
 mod error;
 #[cfg(test)]
 mod example;
+mod extension;
 mod failures;
 mod hashing;
+mod instructions;
 mod label;
 mod login;
 mod md5_crypt;
@@ -56,6 +59,8 @@ pub use accounts::NewAccount;
 pub use app_passwords::{AppPassword, NewAppPassword};
 pub use audit::{Actor, AuditEntry};
 pub use error::{ChangeError, OpenError, StoreError};
+pub use extension::{Extension, NotAnExtension};
+pub use instructions::{FoundInstructions, INSTRUCTIONS_MAX, Instructions};
 pub use label::{Label, NotALabel};
 pub use login::{Login, LoginRefused};
 pub use password::{NotAPassword, Password};

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("plans", include_str!("migrations/0002_plans.sql")),
     ("grants", include_str!("migrations/0003_grants.sql")),
     ("credentials", include_str!("migrations/0004_credentials.sql")),
+    ("instructions", include_str!("migrations/0005_instructions.sql")),
 ];
 
 /// The latest schema that this version knows.
