@@ -21,6 +21,7 @@
 //! | `failures.rs` | who guesses passwords waits longer each time |
 //! | `label.rs` | what customers call their things |
 //! | `windows.rs` | relay windows: who has just checked mail and may send |
+//! | `limits.rs`, `sent.rs`, `correspondents.rs` | how much an account may send, has sent, and to whom |
 //! | `usage.rs` | the second file, of what changes all day and may be lost |
 //! | `audit.rs` | who changed what, and when |
 //! | `error.rs` | what can go wrong, in words for the person who must mend it |
@@ -30,6 +31,7 @@ mod accounts;
 mod app_passwords;
 mod audit;
 mod connection;
+mod correspondents;
 mod domains;
 mod error;
 #[cfg(test)]
@@ -39,6 +41,7 @@ mod failures;
 mod hashing;
 mod instructions;
 mod label;
+mod limits;
 mod login;
 mod md5_crypt;
 mod migrations;
@@ -48,6 +51,7 @@ mod plans;
 mod resolve;
 mod rows;
 mod scram;
+mod sent;
 mod store;
 mod upgrade;
 mod usage;
@@ -62,6 +66,7 @@ pub use error::{ChangeError, OpenError, StoreError};
 pub use extension::{Extension, NotAnExtension};
 pub use instructions::{FoundInstructions, INSTRUCTIONS_MAX, Instructions};
 pub use label::{Label, NotALabel};
+pub use limits::{LimitReached, SendingLimit, SendingRefused, SentSoFar};
 pub use login::{Login, LoginRefused};
 pub use password::{NotAPassword, Password};
 pub use password_hash::{NotAPasswordHash, PasswordHash};

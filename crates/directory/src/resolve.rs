@@ -13,10 +13,12 @@
 //! | `foo@nobody.pobox.example` | no such mailbox: the sub-domains of a provider domain are ours |
 //! | anything else | elsewhere |
 //!
-//! Where the account's plan has no sub-domain addresses, only its standard address leads to it, and
-//! nobody else gets the others. A suspended account goes on receiving. Case makes no difference.
+//! What stands beyond the account's name is the extension, by which its instructions are found; at a
+//! virtual domain, and for the postmaster, it is the local-part. Where the account's plan has no
+//! sub-domain addresses, only its standard address leads to it, and nobody else gets the others. A
+//! suspended account goes on receiving. Case makes no difference.
 
-use envelope::{AccountName, Address, Destination, Domain, Host, Mailbox};
+use envelope::{AccountName, Address, Destination, Domain, Host, LocalAddress, Mailbox};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::accounts::read_mailbox;
@@ -62,45 +64,52 @@ impl Lookup<'_> {
                 let ip = ip.to_canonical();
                 let own = self.settings.own_addresses.iter().any(|own| own.to_canonical() == ip);
                 return match own && self.any_provider()? {
-                    true => self.under_provider(local_part).map(local),
+                    true => self.under_provider(local_part),
                     false => Ok(Destination::Elsewhere),
                 };
             }
         };
         match self.hosted(domain)? {
-            Some(Hosted::Provider) => self.under_provider(local_part).map(local),
-            Some(Hosted::Virtual(owner)) => Ok(Destination::Local(owner)),
-            None => self.sub_domain(domain),
+            Some(Hosted::Provider) => self.under_provider(local_part),
+            Some(Hosted::Virtual(owner)) => Ok(local(owner, Some(local_part))),
+            None => self.sub_domain(local_part, domain),
         }
     }
 
     /// Anything at `abc.pobox.example`.
-    fn sub_domain(&self, domain: &Domain) -> rusqlite::Result<Destination> {
+    fn sub_domain(&self, local_part: &str, domain: &Domain) -> rusqlite::Result<Destination> {
         if let Some((label, parent)) = domain.split_first_label()
             && let Some(Hosted::Provider) = self.hosted(&parent)?
         {
             let owner = self.account(label)?.filter(|owner| owner.sub_domain_addresses);
-            return Ok(local(owner.map(|owner| owner.mailbox)));
+            return Ok(
+                owner.map_or(Destination::NoSuchMailbox, |owner| local(owner.mailbox, Some(local_part)))
+            );
         }
         Ok(Destination::Elsewhere)
     }
 
     /// A local-part directly under a provider domain.
-    fn under_provider(&self, local_part: &str) -> rusqlite::Result<Option<Mailbox>> {
+    fn under_provider(&self, local_part: &str) -> rusqlite::Result<Destination> {
         if let Some(owner) = self.account(local_part)? {
-            return Ok(Some(owner.mailbox));
+            return Ok(local(owner.mailbox, None));
         }
         // The longest name first, as qmail-getpw has it: an account `abc-foo` is no extension of abc.
         for (dash, _) in local_part.rmatch_indices(['-', '+']) {
             if let Some(owner) = self.account(&local_part[..dash])? {
-                return Ok(owner.sub_domain_addresses.then_some(owner.mailbox));
+                return Ok(match owner.sub_domain_addresses {
+                    true => local(owner.mailbox, Some(&local_part[dash + 1..])),
+                    false => Destination::NoSuchMailbox,
+                });
             }
         }
         // RFC 5321 §4.5.1 and RFC 2142 §4: these must reach somebody.
-        if ["postmaster", "abuse"].iter().any(|role| local_part.eq_ignore_ascii_case(role)) {
-            return self.operator();
+        if ["postmaster", "abuse"].iter().any(|role| local_part.eq_ignore_ascii_case(role))
+            && let Some(operator) = self.operator()?
+        {
+            return Ok(local(operator, Some(local_part)));
         }
-        Ok(None)
+        Ok(Destination::NoSuchMailbox)
     }
 
     /// What a domain is to us, if it is ours.
@@ -150,8 +159,8 @@ impl Lookup<'_> {
     }
 }
 
-fn local(mailbox: Option<Mailbox>) -> Destination {
-    mailbox.map_or(Destination::NoSuchMailbox, Destination::Local)
+fn local(mailbox: Mailbox, extension: Option<&str>) -> Destination {
+    Destination::Local(LocalAddress { mailbox, extension: extension.map(Into::into) })
 }
 
 #[cfg(test)]
@@ -167,7 +176,7 @@ mod tests {
     /// The account's name, or why there is none.
     fn to(example: &Example, address: &str) -> String {
         match example.store.resolve(&address.parse().unwrap()).unwrap() {
-            Destination::Local(mailbox) => mailbox.account.to_string(),
+            Destination::Local(local) => local.mailbox.account.to_string(),
             Destination::NoSuchMailbox => "no such mailbox".into(),
             Destination::Elsewhere => "elsewhere".into(),
         }
@@ -328,7 +337,29 @@ mod tests {
         let account = example.store.account(&name("abc")).unwrap().unwrap();
         let found = example.store.resolve(&"foo@abc.pobox.example".parse().unwrap()).unwrap();
         assert!(account.maildir.starts_with(Path::new("/var/mail/hikyaku")));
-        assert_eq!(found, Destination::Local(Mailbox { account: account.name, maildir: account.maildir }));
+        assert_eq!(found, local(Mailbox { account: account.name, maildir: account.maildir }, Some("foo")));
+    }
+
+    #[test]
+    fn the_extension_is_what_the_sender_wrote_beyond_the_accounts_name() {
+        let example = Example::pobox();
+        for (address, extension) in [
+            ("abc@pobox.example", None),
+            ("ABC@[192.0.2.1]", None),
+            ("abc-@pobox.example", Some("")),
+            ("abc-Foo.Bar@pobox.example", Some("Foo.Bar")),
+            ("abc+foo-bar@pobox.example", Some("foo-bar")),
+            ("Foo@abc.pobox.example", Some("Foo")),
+            ("abc@abc.pobox.example", Some("abc")),
+            ("Order@shop.example", Some("Order")),
+            ("xyz@shop.example", Some("xyz")),
+            ("Abuse@pobox.example", Some("Abuse")),
+        ] {
+            match example.store.resolve(&address.parse().unwrap()).unwrap() {
+                Destination::Local(local) => assert_eq!(local.extension.as_deref(), extension, "{address}"),
+                other => panic!("{address}: {other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Store {
         Ok(watch.changes)
     }
 
-    /// Writes what is known of use (relay windows, last uses) at once. It is written
+    /// Writes what is known of use (relay windows, counts, last uses) at once. It is written
     /// within a second anyway, and when the store is dropped; so this is for a stop that drops nothing.
     pub fn flush_usage(&self) {
         if let Some(usage) = self.usage.get() {

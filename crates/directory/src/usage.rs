@@ -9,6 +9,7 @@
 //!
 //! The file is opened at the first use, so a command line that only changes accounts leaves none.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,9 @@ use std::{fs, io};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::connection::{self, lock};
+use crate::correspondents::{Correspondent, Correspondents};
 use crate::error::{OpenError, StoreError};
+use crate::sent::Sent;
 use crate::store::{unix_now, use_wal};
 use crate::uses::Uses;
 use crate::windows::Windows;
@@ -45,6 +48,8 @@ pub(crate) struct Usage {
 struct Shared {
     windows: Mutex<Windows>,
     uses: Mutex<Uses>,
+    sent: Mutex<Sent>,
+    correspondents: Mutex<Correspondents>,
     file: Mutex<Option<Connection>>,
     signal: Mutex<Signal>,
     signalled: Condvar,
@@ -85,6 +90,28 @@ impl Usage {
         lock(&self.shared.uses)
     }
 
+    /// What each account has sent.
+    pub(crate) fn sent(&self) -> MutexGuard<'_, Sent> {
+        lock(&self.shared.sent)
+    }
+
+    /// To whom accounts have written a moment ago.
+    pub(crate) fn correspondents(&self) -> MutexGuard<'_, Correspondents> {
+        lock(&self.shared.correspondents)
+    }
+
+    /// How many of these the account has not written to before.
+    pub(crate) fn new_correspondents(
+        &self,
+        account: i64,
+        all: &HashSet<Correspondent>,
+        now: u64,
+    ) -> Result<u64, StoreError> {
+        // The file first, as the writer does: what it has taken and not yet written would be missed.
+        let file = lock(&self.shared.file);
+        Ok(self.correspondents().new_ones(file.as_ref(), account, all, now)?)
+    }
+
     /// Something has changed and is to be written.
     pub(crate) fn changed(&self) {
         self.shared.signal(|signal| signal.changed = true);
@@ -113,6 +140,7 @@ impl Shared {
         Ok(Shared {
             windows: Mutex::new(Windows::read(&file)?),
             uses: Mutex::new(Uses::read(&file)?),
+            sent: Mutex::new(Sent::read(&file)?),
             file: Mutex::new(Some(file)),
             ..Shared::default()
         })
@@ -138,7 +166,9 @@ impl Shared {
             drop(signal);
             if swept.elapsed() >= SWEEP {
                 swept = Instant::now();
-                lock(&self.windows).sweep(unix_now().unsigned_abs());
+                let now = unix_now().unsigned_abs();
+                lock(&self.windows).sweep(now);
+                lock(&self.sent).sweep(now);
             }
             self.write();
         }
@@ -147,21 +177,33 @@ impl Shared {
     /// Writes what has changed, in one transaction.
     fn write(&self) {
         let mut file = lock(&self.file);
-        let Some(file) = file.as_mut() else { return };
+        let Some(file) = file.as_mut() else {
+            // All stays in memory; of these there would be no end.
+            let mut correspondents = lock(&self.correspondents);
+            let all = correspondents.take_changed();
+            correspondents.not_written(&all);
+            return;
+        };
         let windows = lock(&self.windows).take_changed();
         let uses = lock(&self.uses).take_changed();
-        if windows.is_empty() && uses.is_empty() {
+        let sent = lock(&self.sent).take_changed();
+        let correspondents = lock(&self.correspondents).take_changed();
+        if windows.is_empty() && uses.is_empty() && sent.is_empty() && correspondents.is_empty() {
             return;
         }
         let written = file.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|change| {
             Windows::write(&change, &windows)?;
             Uses::write(&change, &uses)?;
+            Sent::write(&change, &sent)?;
+            Correspondents::write(&change, &correspondents)?;
             change.commit()
         });
         if let Err(error) = written {
             tracing::warn!(%error, "relay windows and counts are not written down yet");
             lock(&self.windows).not_written(&windows);
             lock(&self.uses).not_written(&uses);
+            lock(&self.sent).not_written(&sent);
+            lock(&self.correspondents).not_written(&correspondents);
         }
     }
 }

@@ -12,3 +12,25 @@ CREATE TABLE IF NOT EXISTS uses (
     app_password INTEGER PRIMARY KEY,  -- app_passwords.id of the directory
     last         INTEGER NOT NULL      -- seconds since 1970
 ) STRICT;
+
+-- What an account sent in the hour and in the day that began with the first message counted.
+CREATE TABLE IF NOT EXISTS sent (
+    account         INTEGER PRIMARY KEY,  -- accounts.id of the directory
+    hour_begun      INTEGER NOT NULL,     -- seconds since 1970
+    hour_messages   INTEGER NOT NULL,
+    hour_recipients INTEGER NOT NULL,
+    day_begun       INTEGER NOT NULL,
+    day_messages    INTEGER NOT NULL,
+    day_recipients  INTEGER NOT NULL,
+    day_new         INTEGER NOT NULL,
+    hour_told       INTEGER NOT NULL,     -- which limits the owner was told of, a bit each
+    day_told        INTEGER NOT NULL
+) STRICT;
+
+-- To whom an account has written, as the first 8 octets of a SHA-256 of the address.
+CREATE TABLE IF NOT EXISTS correspondents (
+    account INTEGER NOT NULL,
+    address INTEGER NOT NULL,
+    day     INTEGER NOT NULL,  -- the last one, in days since 1970
+    PRIMARY KEY (account, address)
+) STRICT, WITHOUT ROWID;

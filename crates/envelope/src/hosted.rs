@@ -27,11 +27,22 @@ pub enum DomainKind {
     },
 }
 
+/// An address of one of our mailboxes: what delivery needs to find its instructions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalAddress {
+    /// The mailbox.
+    pub mailbox: Mailbox,
+    /// What the sender wrote beyond the account's name, in its case: `foo` of `foo@abc.pobox.example`,
+    /// `abc-foo@` and `abc+foo@pobox.example`; the local-part at a virtual domain. None for the
+    /// account's standard address, `abc@pobox.example`; an empty one for `abc-@`.
+    pub extension: Option<Box<str>>,
+}
+
 /// Where an address leads: what the directory answers, at RCPT and at delivery alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Destination {
     /// A mailbox of ours.
-    Local(Mailbox),
+    Local(LocalAddress),
     /// The domain is ours, but nobody has this address.
     NoSuchMailbox,
     /// A domain that is not ours.

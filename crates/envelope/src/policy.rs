@@ -114,7 +114,7 @@ pub fn authorise(client: &Client, address: Address, leads_to: &Destination) -> R
 /// [`Refusal::SenderDenied`].
 pub fn authorise_author(sender: &Sender, rule: SenderRule, leads_to: &Destination) -> Result<(), Refusal> {
     let may = match (rule, leads_to) {
-        (_, Destination::Local(mailbox)) if mailbox.account == sender.account => true,
+        (_, Destination::Local(local)) if local.mailbox.account == sender.account => true,
         (SenderRule::Domain, Destination::Local(_)) => true,
         _ => false,
     };
@@ -124,11 +124,12 @@ pub fn authorise_author(sender: &Sender, rule: SenderRule, leads_to: &Destinatio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Mailbox;
+    use crate::{LocalAddress, Mailbox};
 
     fn local(account: &str) -> Destination {
         let account: AccountName = account.parse().unwrap();
-        Destination::Local(Mailbox { account, maildir: "/m".into() })
+        let mailbox = Mailbox { account, maildir: "/m".into() };
+        Destination::Local(LocalAddress { mailbox, extension: None })
     }
 
     #[test]

@@ -6,11 +6,12 @@
 //! ```
 //! What belongs to customers (accounts, addresses, passwords) is not here but in the directory.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use envelope::Domain;
+use directory::WindowLength;
+use envelope::{Domain, Network, SenderRule};
 use serde::{Deserialize, Serialize};
 
 /// Where the configuration is looked for if neither `--config` nor `$HIKYAKU_CONFIG` says.
@@ -42,6 +43,9 @@ pub struct Config {
     /// The log.
     #[serde(default)]
     pub log: Log,
+    /// Customers who send.
+    #[serde(default)]
+    pub sending: Sending,
     /// System users of the roles.
     #[serde(default)]
     pub users: Users,
@@ -181,48 +185,16 @@ pub struct Users {
     pub shared: bool,
 }
 
-/// An IP network, such as `192.0.2.0/24`; without a length, one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Network {
-    address: IpAddr,
-    length: u8,
-}
-
-impl Network {
-    /// Whether the network holds this address. An IPv4 address in IPv6 form counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let shared = match (self.address, address.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(one)) => (net.to_bits() ^ one.to_bits()).leading_zeros(),
-            (IpAddr::V6(net), IpAddr::V6(one)) => (net.to_bits() ^ one.to_bits()).leading_zeros(),
-            _ => return false,
-        };
-        shared >= u32::from(self.length)
-    }
-}
-
-impl TryFrom<String> for Network {
-    type Error = String;
-    fn try_from(text: String) -> Result<Network, String> {
-        let wrong = || format!("{text:?} is not a network; write it like \"192.0.2.0/24\"");
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text.as_str(), None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let whole = if address.is_ipv4() { 32 } else { 128 };
-        let length = match length {
-            Some(length) => length.parse().ok().filter(|bits| *bits <= whole).ok_or_else(wrong)?,
-            None => whole,
-        };
-        Ok(Network { address, length })
-    }
-}
-
-impl From<Network> for String {
-    fn from(network: Network) -> String {
-        format!("{}/{}", network.address, network.length)
-    }
+/// Customers who send.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sending {
+    /// For how many minutes, 1 to 60, a customer may send after a mailbox check (POP before SMTP).
+    pub pop_window: WindowLength,
+    /// Networks from where a mailbox check opens nothing, such as one that many strangers share.
+    pub windowless_networks: Vec<Network>,
+    /// As whom a customer may send: "account", his own addresses, or "domain", any address here.
+    pub sender_rule: SenderRule,
 }
 
 impl Config {
@@ -300,12 +272,16 @@ impl Config {
         differs("[listen]", old.listen != new.listen);
         differs("[log]", old.log != new.log);
         differs("[users]", old.users != new.users);
+        differs("[sending] pop_window", old.sending.pop_window != new.sending.pop_window);
+        let windowless = |config: &Config| config.sending.windowless_networks.clone();
+        differs("[sending] windowless_networks", windowless(&old) != windowless(&new));
         differs("[queue] reserve", old.queue.reserve != new.queue.reserve);
         differs("[queue] segment_size", old.queue.segment_size != new.queue.segment_size);
         differs("[queue] local_concurrency", old.queue.local_concurrency != new.queue.local_concurrency);
         let queue =
             Queue { lifetime: new.queue.lifetime, bounce_lifetime: new.queue.bounce_lifetime, ..old.queue };
-        (Config { limits: new.limits, tls: new.tls, queue, ..old }, later)
+        let sending = Sending { sender_rule: new.sending.sender_rule, ..old.sending.clone() };
+        (Config { limits: new.limits, tls: new.tls, queue, sending, ..old }, later)
     }
 
     /// The queue's directory.
@@ -371,16 +347,5 @@ mod tests {
         assert_eq!((config.limits.idle, config.queue.lifetime), (7, 9));
         assert_eq!((config.hostname, config.queue.reserve), (old.hostname, old.queue.reserve));
         assert_eq!(later, ["hostname", "[queue] reserve"]);
-    }
-
-    #[test]
-    fn networks_hold_their_addresses() {
-        let network = Network::try_from("192.0.2.0/24".to_string()).unwrap();
-        assert!(network.contains("192.0.2.200".parse().unwrap()));
-        assert!(network.contains("::ffff:192.0.2.1".parse().unwrap()));
-        assert!(!network.contains("192.0.3.1".parse().unwrap()));
-        assert!(
-            Network::try_from("2001:db8::/32".to_string()).unwrap().contains("2001:db8::1".parse().unwrap())
-        );
     }
 }

@@ -211,7 +211,8 @@ impl Supervisor {
     /// Gives a role that has just started its orders and its sockets.
     fn equip(&mut self, role: Role) -> anyhow::Result<()> {
         let child = self.children.get(&role).context("the role has ended already")?;
-        let grant_key = matches!(role, Role::Directory | Role::Maildrop).then(|| self.grant_key.clone());
+        let grant_key =
+            matches!(role, Role::Directory | Role::Maildrop | Role::Queue).then(|| self.grant_key.clone());
         let start = Start { settings: Settings::of(&self.config), source: child.source, grant_key };
         tell(&child.orders, Order::Start(Box::new(start)), Vec::new())?;
         if role == Role::Keys

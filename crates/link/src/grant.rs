@@ -1,19 +1,23 @@
 //! Proof that the directory let somebody in.
 //!
 //! `pop3` hears strangers, so its word that a customer logged in is not enough for `maildrop` to
-//! open a mailbox: it must bring what the directory signed. The key is made at random by the
-//! supervisor at each start and given to the two roles that need it.
+//! open a mailbox: it must bring what the directory signed. Nor is `smtp`'s word enough for `queue` to
+//! take mail to the world: even a taken-over `smtp` is no open relay. The key is made at random by
+//! the supervisor at each start and given to the roles that need it.
 
 use std::fmt;
 
-use envelope::Mailbox;
+use envelope::{Entitlement, Mailbox, Sender};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use thiserror::Error;
 
-/// How long a grant can be redeemed, in seconds: it is used at once.
+/// How long a mailbox grant can be redeemed, in seconds: it is used at once.
 pub const LIFETIME: u64 = 60;
+/// How long a relay grant can be redeemed, in seconds. Whether somebody may send is asked for each
+/// message anyway; a session may be long, and a message takes its time.
+pub const RELAY_LIFETIME: u64 = 86_400;
 
 /// The key that signs grants and checks them.
 #[derive(Clone, Serialize, Deserialize)]
@@ -25,15 +29,29 @@ impl GrantKey {
         GrantKey(octets)
     }
 
-    fn seal(&self, mailbox: &Mailbox, expires: u64) -> Hmac<Sha256> {
+    /// `parts` begin with what kind of grant it is.
+    fn seal<const N: usize>(&self, parts: [&[u8]; N], expires: u64) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         // Lengths stand before the texts, so that no two grants give the same octets.
-        for part in [mailbox.account.as_str().as_bytes(), mailbox.maildir.as_os_str().as_encoded_bytes()] {
+        for part in parts {
             mac.update(&(part.len() as u64).to_le_bytes());
             mac.update(part);
         }
         mac.update(&expires.to_le_bytes());
         mac
+    }
+
+    fn seal_mailbox(&self, mailbox: &Mailbox, expires: u64) -> Hmac<Sha256> {
+        let (account, maildir) = (mailbox.account.as_str(), mailbox.maildir.as_os_str());
+        self.seal([b"mailbox", account.as_bytes(), maildir.as_encoded_bytes()], expires)
+    }
+
+    fn seal_relay(&self, sender: &Sender, expires: u64) -> Hmac<Sha256> {
+        let by: &[u8] = match sender.entitlement {
+            Entitlement::Authentication => b"authentication",
+            Entitlement::Window => b"window",
+        };
+        self.seal([b"relay", sender.account.as_str().as_bytes(), by], expires)
     }
 }
 
@@ -53,14 +71,14 @@ pub struct MailboxGrant {
 
 /// The grant is forged or too old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the grant for this mailbox is not valid")]
+#[error("the grant is not valid")]
 pub struct GrantInvalid;
 
 impl MailboxGrant {
     /// Grants `mailbox`; `now` in seconds since 1970.
     pub fn issue(key: &GrantKey, mailbox: Mailbox, now: u64) -> MailboxGrant {
         let expires = now + LIFETIME;
-        let seal = key.seal(&mailbox, expires).finalize().into_bytes().into();
+        let seal = key.seal_mailbox(&mailbox, expires).finalize().into_bytes().into();
         MailboxGrant { mailbox, expires, seal }
     }
 
@@ -69,11 +87,45 @@ impl MailboxGrant {
     /// # Errors
     /// If it is neither.
     pub fn redeem(self, key: &GrantKey, now: u64) -> Result<Mailbox, GrantInvalid> {
-        key.seal(&self.mailbox, self.expires).verify_slice(&self.seal).map_err(|_| GrantInvalid)?;
+        key.seal_mailbox(&self.mailbox, self.expires).verify_slice(&self.seal).map_err(|_| GrantInvalid)?;
         if now > self.expires {
             return Err(GrantInvalid);
         }
         Ok(self.mailbox)
+    }
+}
+
+/// Leave to send to the world, in one account's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayGrant {
+    sender: Sender,
+    expires: u64,
+    seal: [u8; 32],
+}
+
+impl RelayGrant {
+    /// Grants relaying to `sender`; `now` in seconds since 1970.
+    pub fn issue(key: &GrantKey, sender: Sender, now: u64) -> RelayGrant {
+        let expires = now + RELAY_LIFETIME;
+        let seal = key.seal_relay(&sender, expires).finalize().into_bytes().into();
+        RelayGrant { sender, expires, seal }
+    }
+
+    /// Who it says may send. Believe it only of a grant that the directory gave just now.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    /// Who may send, if the grant is genuine and not too old.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn redeem(&self, key: &GrantKey, now: u64) -> Result<&Sender, GrantInvalid> {
+        key.seal_relay(&self.sender, self.expires).verify_slice(&self.seal).map_err(|_| GrantInvalid)?;
+        if now > self.expires {
+            return Err(GrantInvalid);
+        }
+        Ok(&self.sender)
     }
 }
 
@@ -93,6 +145,18 @@ mod tests {
         assert_eq!(grant.clone().redeem(&key, 1061), Err(GrantInvalid));
         assert_eq!(grant.clone().redeem(&GrantKey::new([8; 32]), 1000), Err(GrantInvalid));
         let forged = MailboxGrant { mailbox: mailbox("xyz"), ..grant };
+        assert_eq!(forged.redeem(&key, 1000), Err(GrantInvalid));
+    }
+
+    #[test]
+    fn a_relay_grant_is_for_one_account_and_cannot_be_made_up() {
+        let key = GrantKey::new([7; 32]);
+        let sender = |name: &str| Sender { account: name.parse().unwrap(), entitlement: Entitlement::Window };
+        let grant = RelayGrant::issue(&key, sender("abc"), 1000);
+        assert_eq!(grant.redeem(&key, 1000), Ok(&sender("abc")));
+        assert_eq!(grant.redeem(&key, 1001 + RELAY_LIFETIME), Err(GrantInvalid));
+        assert_eq!(grant.redeem(&GrantKey::new([8; 32]), 1000), Err(GrantInvalid));
+        let forged = RelayGrant { sender: sender("xyz"), ..grant };
         assert_eq!(forged.redeem(&key, 1000), Err(GrantInvalid));
     }
 }

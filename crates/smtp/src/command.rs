@@ -4,6 +4,8 @@ use envelope::path::{ForwardPath, ReversePath};
 use envelope::{BodyType, address::AddressError};
 use thiserror::Error;
 
+use crate::sasl::Response;
+
 /// A command that the client may say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command<'a> {
@@ -44,6 +46,13 @@ pub enum Command<'a> {
     Help,
     /// Start TLS (RFC 3207).
     StartTls,
+    /// Who the client is, and how it will show it (RFC 4954).
+    Auth {
+        /// The name of the SASL mechanism.
+        mechanism: &'a str,
+        /// The initial response; an empty one was written as `=`.
+        initial_response: Option<Response<'a>>,
+    },
     /// Goodbye.
     Quit,
 }
@@ -151,8 +160,9 @@ fn parse_line(line: &[u8]) -> Result<Command<'_>, CommandError> {
         b"VRFY" => Ok(Command::Vrfy),
         b"HELP" => Ok(Command::Help),
         b"STARTTLS" => alone(Command::StartTls, "STARTTLS"),
+        b"AUTH" => auth(argument),
         b"QUIT" => alone(Command::Quit, "QUIT"),
-        b"EXPN" | b"AUTH" | b"ETRN" | b"TURN" | b"ATRN" | b"SEND" | b"SOML" | b"SAML" => {
+        b"EXPN" | b"ETRN" | b"TURN" | b"ATRN" | b"SEND" | b"SOML" | b"SAML" => {
             Err(CommandError::Unimplemented)
         }
         _ => Err(CommandError::Unrecognised),
@@ -196,7 +206,7 @@ fn words<'a>(rest: &'a str, usage: &'static str) -> Result<impl Iterator<Item = 
 }
 
 fn mail_parameters<'a>(words: impl Iterator<Item = &'a str>) -> Result<MailParameters, CommandError> {
-    let (mut size, mut body, mut smtputf8) = (None, None, None);
+    let (mut size, mut body, mut smtputf8, mut author) = (None, None, None, None);
     for word in words {
         let (keyword, value) = match word.split_once('=') {
             Some((keyword, value)) => (keyword, Some(value)),
@@ -209,6 +219,9 @@ fn mail_parameters<'a>(words: impl Iterator<Item = &'a str>) -> Result<MailParam
             set(&mut body, value.and_then(body_type))?;
         } else if is("SMTPUTF8") {
             set(&mut smtputf8, value.is_none().then_some(()))?;
+        } else if is("AUTH") {
+            // RFC 4954 §5: to be taken, and to be believed only of those whom we trust, who are none.
+            set(&mut author, value.filter(|value| is_xtext(value)).map(drop))?;
         } else {
             return Err(CommandError::UnknownParameter);
         }
@@ -253,6 +266,33 @@ fn bdat(argument: &str) -> Result<Command<'_>, CommandError> {
     }
 }
 
+fn auth(argument: &str) -> Result<Command<'_>, CommandError> {
+    const USAGE: CommandError = CommandError::Syntax("AUTH mechanism [initial-response]");
+    let mut words = argument.split(BLANK).filter(|word| !word.is_empty());
+    let (mechanism, response) = (words.next().ok_or(USAGE)?, words.next());
+    let initial_response = response.map(|base64| match base64 {
+        "=" => Response(b""),
+        _ => Response(base64.as_bytes()),
+    });
+    match words.next() {
+        None => Ok(Command::Auth { mechanism, initial_response }),
+        Some(_) => Err(USAGE),
+    }
+}
+
+/// RFC 3461 §4.
+fn is_xtext(text: &str) -> bool {
+    let hex = |octet: &u8| matches!(octet, b'0'..=b'9' | b'A'..=b'F');
+    let encoded = |rest: &[u8]| rest.get(..2).is_some_and(|digits| digits.iter().all(hex));
+    let octets = text.as_bytes();
+    !octets.is_empty()
+        && octets.iter().enumerate().all(|(at, octet)| match octet {
+            b'+' => encoded(&octets[at + 1..]),
+            b'=' => false,
+            _ => octet.is_ascii_graphic(),
+        })
+}
+
 fn is_number(text: &str) -> bool {
     (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -288,6 +328,12 @@ mod tests {
             ("VRFY joe", Command::Vrfy),
             ("HELP MAIL", Command::Help),
             ("StartTLS", Command::StartTls),
+            ("auth plain", Command::Auth { mechanism: "plain", initial_response: None }),
+            (
+                "AUTH  LOGIN YWJj ",
+                Command::Auth { mechanism: "LOGIN", initial_response: Some(Response(b"YWJj")) },
+            ),
+            ("AUTH PLAIN =", Command::Auth { mechanism: "PLAIN", initial_response: Some(Response(b"")) }),
             ("bdat 0 last", Command::Bdat { size: 0, last: true }),
             ("BDAT\t1000", Command::Bdat { size: 1000, last: false }),
         ] {
@@ -300,6 +346,8 @@ mod tests {
         let none = MailParameters::default();
         assert_eq!(mail_of("MAIL FROM:<>"), Ok(("<>".into(), none)));
         assert_eq!(mail_of("mail  from: \t<a@x.example>  "), Ok(("<a@x.example>".into(), none)));
+        assert_eq!(mail_of("MAIL FROM:<> AUTH=<>"), Ok(("<>".into(), none)));
+        assert_eq!(mail_of("MAIL FROM:<> AUTH=e+3Dmc2@x.example"), Ok(("<>".into(), none)));
         assert_eq!(mail_of("MAIL FROM:a@x.example"), Ok(("<a@x.example>".into(), none)));
         let full = MailParameters { size: Some(12), body: BodyType::EightBitMime, smtputf8: true };
         assert_eq!(
@@ -325,7 +373,10 @@ mod tests {
             (b"MAIL FROM:", CommandError::ReversePath(AddressError::LocalPart)),
             (b"MAIL FROM:<a>", CommandError::ReversePath(AddressError::Shape)),
             (b"MAIL FROM:<>SIZE=1", CommandError::Syntax("MAIL FROM:<address> PARAMETER=value")),
-            (b"MAIL FROM:<> AUTH=<>", CommandError::UnknownParameter),
+            (b"MAIL FROM:<> AUTH=", CommandError::ParameterValue),
+            (b"MAIL FROM:<> AUTH=a+2b", CommandError::ParameterValue),
+            (b"MAIL FROM:<> AUTH=a=b", CommandError::ParameterValue),
+            (b"MAIL FROM:<> AUTH=<> AUTH=<>", CommandError::ParameterValue),
             (b"MAIL FROM:<> RET=HDRS", CommandError::UnknownParameter),
             (b"MAIL FROM:<> SIZE", CommandError::ParameterValue),
             (b"MAIL FROM:<> SIZE=", CommandError::ParameterValue),
@@ -340,7 +391,8 @@ mod tests {
             (b"DATA now", CommandError::Syntax("DATA")),
             (b"HELO", CommandError::Syntax("HELO your.host.name")),
             (b"EXPN list", CommandError::Unimplemented),
-            (b"AUTH PLAIN", CommandError::Unimplemented),
+            (b"AUTH", CommandError::Syntax("AUTH mechanism [initial-response]")),
+            (b"AUTH PLAIN a b", CommandError::Syntax("AUTH mechanism [initial-response]")),
             (b"", CommandError::Unrecognised),
             (b" MAIL FROM:<>", CommandError::Unrecognised),
             (b"GET / HTTP/1.1", CommandError::Unrecognised),

@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 use memchr::memchr;
+use zeroize::Zeroize;
 
 /// The longest command line in octets, its line end included.
 pub(crate) const LINE_MAX: usize = 2048;
@@ -9,14 +10,15 @@ pub(crate) const LINE_MAX: usize = 2048;
 /// How much of a line that is too long is kept: a verb and what ends it.
 const BEGINNING: usize = 8;
 
-/// Cuts input into lines. It holds at most [`LINE_MAX`] octets of a line that is not yet complete,
-/// and only the beginning of one that is too long.
+/// Cuts input into lines. It holds no more of a line that is not yet complete than a line may have,
+/// and only the beginning of one that is too long. Any of it may be a password: no copy of what it
+/// has given out, or moved, stays behind.
 #[derive(Debug, Default)]
 pub(crate) struct CommandLines {
     held: Held,
 }
 
-/// A line has more than [`LINE_MAX`] octets. Here is how it began.
+/// A line has more octets than it may. Here is how it began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LineTooLong {
     pub beginning: Vec<u8>,
@@ -36,21 +38,25 @@ impl Default for Held {
 
 impl CommandLines {
     /// Takes the next line off the input, without its line end: CRLF, or a bare LF as qmail takes
-    /// it in commands. `None`: the line is not complete, and the input is used up.
-    pub(crate) fn next(&mut self, input: &mut BytesMut) -> Option<Result<BytesMut, LineTooLong>> {
+    /// it in commands. It may have `line_max` octets, line end included. `None`: the line is not
+    /// complete, and the input is used up.
+    pub(crate) fn next(
+        &mut self,
+        input: &mut BytesMut,
+        line_max: usize,
+    ) -> Option<Result<BytesMut, LineTooLong>> {
         let end = memchr(b'\n', input);
-        let part = input.split_to(end.map_or(input.len(), |at| at + 1));
+        let mut part = input.split_to(end.map_or(input.len(), |at| at + 1));
         let held = match std::mem::take(&mut self.held) {
-            Held::Line(line) if line.len() + part.len() > LINE_MAX => {
+            Held::Line(mut line) if line.len() + part.len() > line_max => {
                 let beginning = line.iter().chain(&part).copied().take(BEGINNING).collect();
+                line.zeroize();
+                part.zeroize();
                 Held::TooLong(LineTooLong { beginning })
             }
             Held::Line(line) if line.is_empty() && end.is_some() => Held::Line(part),
-            Held::Line(mut line) => {
-                // A copy, so that an idle client does not hold a whole read buffer.
-                line.extend_from_slice(&part);
-                Held::Line(line)
-            }
+            // A copy, so that an idle client does not hold a whole read buffer.
+            Held::Line(line) => Held::Line(joined(line, part)),
             too_long => too_long,
         };
         if end.is_none() {
@@ -62,6 +68,21 @@ impl CommandLines {
             Held::TooLong(too_long) => Err(too_long),
         })
     }
+}
+
+/// `part` behind `line`, and nothing of either where it was.
+fn joined(mut line: BytesMut, mut part: BytesMut) -> BytesMut {
+    let length = line.len() + part.len();
+    if line.capacity() < length {
+        // A buffer that grows by itself would leave its old octets in freed memory.
+        let mut larger = BytesMut::with_capacity(length.next_power_of_two());
+        larger.extend_from_slice(&line);
+        line.zeroize();
+        line = larger;
+    }
+    line.extend_from_slice(&part);
+    part.zeroize();
+    line
 }
 
 fn without_line_end(mut line: BytesMut) -> BytesMut {
@@ -81,7 +102,7 @@ mod tests {
         let mut found = Vec::new();
         for chunk in input.chunks(cut) {
             let mut chunk = BytesMut::from(chunk);
-            while let Some(line) = lines.next(&mut chunk) {
+            while let Some(line) = lines.next(&mut chunk, LINE_MAX) {
                 found.push(line.map(|l| l.to_vec()).map_err(|e| e.beginning));
             }
             assert!(chunk.is_empty());

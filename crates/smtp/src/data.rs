@@ -131,7 +131,7 @@ impl Decoder {
         self.fault
     }
 
-    /// Ends data whose end is known to others. Gives the line end that they lack.
+    /// Ends data whose end is known to others. Gives the line end that they lack, once.
     ///
     /// # Errors
     /// If the last octet is a bare CR, or there was a fault before.
@@ -139,11 +139,16 @@ impl Decoder {
         if self.place == Place::Cr {
             self.fault.get_or_insert(LineFault::BareCr);
         }
-        match (self.fault, self.place) {
+        match (self.fault, std::mem::replace(&mut self.place, Place::End)) {
             (Some(fault), _) => Err(fault),
             (None, Place::Text) => Ok(b"\r\n"),
             (None, _) => Ok(b""),
         }
+    }
+
+    /// Whether the data have ended.
+    pub fn has_ended(&self) -> bool {
+        self.place == Place::End
     }
 
     /// Notes a fault before the octet at `at`; what stood before it is still given out.

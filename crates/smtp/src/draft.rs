@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use envelope::{QueueId, ReversePath};
+use envelope::{AccountName, QueueId, Refusal, ReversePath};
 use message::HeaderScan;
 
 use crate::data::{Decoder, LineFault};
 use crate::settings::Settings;
+use crate::submission::Submission;
 
 /// Why mail data are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,14 @@ pub enum Fault {
     HeaderTooLarge,
     /// [`Settings::hops_max`] hops or more.
     TooManyHops,
+    /// A submission with more than one From field (RFC 5322 §3.6 allows one).
+    FromTwice,
+    /// A submission with a From field that names nobody, or of which nobody can tell whom it names.
+    FromUnreadable,
+    /// A submission with a Sender field of which nobody can tell whom it names.
+    SenderUnreadable,
+    /// A submission by somebody who may not write as its authors.
+    Author(Refusal),
 }
 
 impl From<LineFault> for Fault {
@@ -35,7 +44,7 @@ impl From<LineFault> for Fault {
     }
 }
 
-/// A message that is being received. It holds none of its data.
+/// A message that is being received. It holds none of its data but the header of a submission.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub id: QueueId,
@@ -43,14 +52,38 @@ pub(crate) struct Draft {
     pub decoder: Decoder,
     /// When it must be complete.
     pub deadline: Instant,
+    /// What there is besides if it is a customer's.
+    pub submission: Option<Submission>,
     header: HeaderScan,
     size: u64,
     fault: Option<Fault>,
 }
 
 impl Draft {
-    pub(crate) fn new(id: QueueId, reverse_path: ReversePath, decoder: Decoder, deadline: Instant) -> Draft {
-        Draft { id, reverse_path, decoder, deadline, header: HeaderScan::new(), size: 0, fault: None }
+    pub(crate) fn new(
+        id: QueueId,
+        reverse_path: ReversePath,
+        submission: Option<Submission>,
+        decoder: Decoder,
+        deadline: Instant,
+    ) -> Draft {
+        let header = HeaderScan::new();
+        Draft { id, reverse_path, decoder, deadline, submission, header, size: 0, fault: None }
+    }
+
+    /// The customer whose it is.
+    pub(crate) fn account(&self) -> Option<AccountName> {
+        self.submission.as_ref().map(|submission| submission.sender().account.clone())
+    }
+
+    /// Whether its data are held until its header is whole.
+    pub(crate) fn holds_header(&self) -> bool {
+        self.submission.as_ref().is_some_and(Submission::is_holding)
+    }
+
+    /// Whether its header is held, and whole.
+    pub(crate) fn header_is_due(&self) -> bool {
+        self.holds_header() && (self.header.is_complete() || self.decoder.has_ended())
     }
 
     /// Its size in octets so far.
@@ -66,6 +99,9 @@ impl Draft {
     /// Refuses it, unless it is already refused for something that came before.
     pub(crate) fn refuse(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
+        if let Some(submission) = &mut self.submission {
+            submission.forget();
+        }
     }
 
     /// Counts what was just decoded, and looks whether it is still good. The fault that stands
@@ -109,7 +145,7 @@ mod tests {
         let mut settings = Settings::new("mx.pobox.example".parse().unwrap());
         change(&mut settings);
         let mut draft =
-            Draft::new(QueueId::from_u64(1), ReversePath::Null, Decoder::counted(), Instant::now());
+            Draft::new(QueueId::from_u64(1), ReversePath::Null, None, Decoder::counted(), Instant::now());
         for piece in data.chunks(cut) {
             let mut piece = piece.to_vec();
             let kept = draft.decoder.decode(&mut piece).kept;

@@ -16,6 +16,14 @@ pub fn list(settings: &Settings, under_tls: bool) -> String {
     if settings.offers_starttls && !under_tls {
         lines.push_str("STARTTLS\n"); // RFC 3207
     }
+    let mechanisms = settings.offered_mechanisms(under_tls);
+    if !mechanisms.is_empty() {
+        lines.push_str("AUTH"); // RFC 4954
+        for mechanism in mechanisms {
+            let _ = write!(lines, " {mechanism}");
+        }
+        lines.push('\n');
+    }
     let _ = writeln!(lines, "LIMITS RCPTMAX={}", settings.recipients_max); // RFC 9422
     lines.push_str("HELP");
     lines
@@ -24,6 +32,7 @@ pub fn list(settings: &Settings, under_tls: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sasl::Mechanism;
 
     #[test]
     fn starttls_is_offered_only_in_clear_text_and_where_there_is_tls() {
@@ -32,6 +41,18 @@ mod tests {
         settings.offers_starttls = true;
         assert!(list(&settings, false).contains("\nSTARTTLS\n"));
         assert!(!list(&settings, true).contains("STARTTLS"));
+    }
+
+    #[test]
+    fn auth_is_offered_only_where_nobody_can_listen() {
+        let mut settings = Settings::new("mx.pobox.example".parse().unwrap());
+        assert!(!list(&settings, true).contains("AUTH"));
+        settings.mechanisms = Mechanism::ALL.to_vec();
+        assert!(list(&settings, true).contains("\nAUTH SCRAM-SHA-256 PLAIN LOGIN\n"));
+        assert!(!list(&settings, false).contains("AUTH"));
+        settings.plaintext_auth = true;
+        settings.mechanisms = vec![Mechanism::Login];
+        assert!(list(&settings, false).contains("\nAUTH LOGIN\n"));
     }
 
     #[test]

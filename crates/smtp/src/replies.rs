@@ -14,8 +14,10 @@ use envelope::{QueueId, Refusal};
 
 use crate::action::NotAccepted;
 use crate::command::CommandError;
+use crate::credentials::AuthenticationFailure;
 use crate::draft::Fault;
 use crate::reply::Reply;
+use crate::sasl::{self, ExchangeError};
 use crate::settings::Settings;
 
 /// At the start of a connection.
@@ -74,7 +76,7 @@ pub fn help() -> Reply {
         214,
         (2, 0, 0),
         "this is Hikyaku, a mail system; it speaks SMTP as RFC 5321 has it\n\
-         HELO EHLO STARTTLS MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT",
+         HELO EHLO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT",
     )
 }
 
@@ -86,6 +88,85 @@ pub fn bye(settings: &Settings) -> Reply {
 /// To STARTTLS.
 pub fn start_tls() -> Reply {
     Reply::with_status(220, (2, 0, 0), "ready to start TLS")
+}
+
+/// In an exchange of AUTH: RFC 4954 §4.
+pub fn challenge(challenge: &str) -> Reply {
+    Reply::verbatim(334, sasl::encoded(challenge))
+}
+
+/// To a client that showed who it is.
+pub fn authenticated() -> Reply {
+    Reply::with_status(235, (2, 7, 0), "ok, go ahead")
+}
+
+/// To a client that did not show who it is.
+pub fn not_authenticated(failure: AuthenticationFailure) -> Reply {
+    match failure {
+        AuthenticationFailure::Credentials => {
+            Reply::with_status(535, (5, 7, 8), "sorry, that name or password is wrong")
+        }
+        // RFC 5248 registers 525 with this status code.
+        AuthenticationFailure::Suspended => {
+            Reply::with_status(525, (5, 7, 13), "sorry, this account is suspended")
+        }
+        AuthenticationFailure::ReceiveOnly => {
+            Reply::with_status(535, (5, 7, 1), "sorry, this account may receive mail and not send")
+        }
+        AuthenticationFailure::TooManyFailures => Reply::with_status(
+            454,
+            (4, 7, 0),
+            "sorry, too many wrong passwords for that name, try again later",
+        ),
+        AuthenticationFailure::TryLater => {
+            Reply::with_status(454, (4, 7, 0), "sorry, I cannot look up that name now, try again later")
+        }
+    }
+}
+
+/// To something in an exchange of AUTH that cannot be used: RFC 4954 §4, §6.
+pub fn exchange_failed(error: ExchangeError) -> Reply {
+    match error {
+        ExchangeError::Cancelled => Reply::with_status(501, (5, 7, 0), "cancelled"),
+        ExchangeError::Base64 => Reply::with_status(501, (5, 5, 2), "sorry, that is not base64"),
+        ExchangeError::Malformed => {
+            Reply::with_status(501, (5, 5, 2), "sorry, that is not what this mechanism asks for")
+        }
+        ExchangeError::ChannelBinding => {
+            Reply::with_status(501, (5, 5, 4), "sorry, channel binding is not offered")
+        }
+        ExchangeError::Refused => not_authenticated(AuthenticationFailure::Credentials),
+    }
+}
+
+/// To an endless line in an exchange of AUTH: RFC 4954 §6.
+pub fn exchange_line_too_long() -> Reply {
+    Reply::with_status(500, (5, 5, 6), "sorry, that line is too long")
+}
+
+/// To AUTH with a mechanism that is not offered.
+pub fn mechanism_unknown() -> Reply {
+    Reply::with_status(504, (5, 5, 4), "sorry, that is not among the mechanisms I offer")
+}
+
+/// To AUTH where somebody may be listening: RFC 4954 §6.
+pub fn encryption_required() -> Reply {
+    Reply::with_status(538, (5, 7, 11), "sorry, no passwords in clear text: STARTTLS first")
+}
+
+/// To a second AUTH: RFC 4954 §4.
+pub fn authenticated_already() -> Reply {
+    Reply::verbatim(503, "you said who you are already (#5.5.1)")
+}
+
+/// To AUTH after MAIL: RFC 4954 §4.
+pub fn amid_transaction() -> Reply {
+    Reply::verbatim(503, "AUTH comes before MAIL: RSET first (#5.5.1)")
+}
+
+/// To a client that fails to show who it is too often.
+pub fn too_many_login_failures() -> Reply {
+    Reply::with_status(421, (4, 7, 0), "too many failures to authenticate, I hang up")
 }
 
 /// To DATA.
@@ -115,13 +196,18 @@ pub fn not_accepted(why: NotAccepted) -> Reply {
     }
 }
 
-/// When a recipient is refused.
+/// When a sender, a recipient or an author is refused.
 pub fn refused(refusal: Refusal) -> Reply {
     match refusal {
         Refusal::RelayDenied => {
             Reply::verbatim(553, "sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)")
         }
         Refusal::NoSuchMailbox => Reply::verbatim(550, "sorry, no mailbox here by that name (#5.1.1)"),
+        // As the provider published it. The null reverse-path is not refused so: receipts have it
+        // (RFC 8098 §3), and their From field is looked at like any other.
+        Refusal::SenderDenied => {
+            Reply::verbatim(552, "sorry, your domain isn't in my list of allowed senderhosts (#5.7.1)")
+        }
         Refusal::DirectoryUnavailable => {
             Reply::verbatim(451, "sorry, I cannot look up that address now (#4.3.0)")
         }
@@ -147,6 +233,19 @@ pub fn faulty(fault: Fault) -> Reply {
             552,
             "sorry, the header of your message is too large, or no empty line ends it (#5.3.4)",
         ),
+        Fault::FromTwice => Reply::verbatim(
+            554,
+            "sorry, your message has more than one From field, and may have one (#5.6.0)",
+        ),
+        Fault::FromUnreadable => Reply::verbatim(
+            554,
+            "sorry, I cannot read an address in your From field; the form is: name <local-part@domain> (#5.6.0)",
+        ),
+        Fault::SenderUnreadable => Reply::verbatim(
+            554,
+            "sorry, I cannot read the address in your Sender field; the form is: name <local-part@domain> (#5.6.0)",
+        ),
+        Fault::Author(refusal) => refused(refusal),
         Fault::TooManyHops => Reply::verbatim(554, "too many hops, this message is looping (#5.4.6)"),
     }
 }

@@ -1,6 +1,12 @@
 //! The server's side of one connection.
 //!
 //! ```text
+//!          AUTH                  response                             authenticated
+//!   Idle ────────▶ Authenticating ────────▶ Verifying or FindingKeys ───────────────▶ Idle
+//!
+//!             MAIL of a customer                 sender_judged
+//!   Idle ────────────────────────▶ JudgingSender ──────────────▶ Transaction
+//!
 //!                     MAIL                  RCPT            judged
 //!   Idle ───────────────────▶ Transaction ───────▶ Judging ────────▶ Transaction
 //!                                  │ DATA, BDAT
@@ -13,6 +19,14 @@
 //!   Idle ◀─────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! A submission stays for a moment on its way through `Data` or `Chunk`, once its header is whole:
+//!
+//! ```text
+//!          its authors are read                 authors_judged    header given out
+//!   Data ─────┬───────────────────▶ JudgingAuthors ─────────────────────▶ Data
+//!             └─▶ AskingAddress ─────────▲
+//! ```
+//!
 //! RSET, HELO and EHLO lead back to `Idle` from everywhere a command may stand. A refused chunk is
 //! read to its end in `Skipping`; refused data are read to theirs in `Data`. STARTTLS leads to
 //! `Handshake` and from there, under TLS, to a session that knows nothing of before (RFC 3207 §4.2).
@@ -20,15 +34,17 @@
 //! What the client said in HELO or EHLO lies beside the state: as with qmail, no command needs it.
 
 mod answers;
+mod authentication;
 mod commands;
 mod mail_data;
+mod submissions;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use envelope::{Address, BodyType, Client, QueueId, Recipient, ReversePath};
+use envelope::{Address, BodyType, Client, QueueId, Recipient, ReversePath, Sender};
 use time::OffsetDateTime;
 
 use crate::action::{Action, Event, Refused};
@@ -36,6 +52,7 @@ use crate::command_lines::CommandLines;
 use crate::draft::Draft;
 use crate::replies;
 use crate::reply::Reply;
+use crate::sasl::{Exchange, Mechanism, scram};
 use crate::settings::{Peer, Settings, TlsInfo};
 
 /// Replies are sent when no input is left, so that a pipelined batch is answered in one write
@@ -44,7 +61,8 @@ const REPLIES_MAX: usize = 4096;
 
 /// The server's side of one connection: what RFC 5321 asks of a server, without the connection.
 ///
-/// Beside the input it was given last, it holds less than 8 KiB and the addresses of one envelope.
+/// Beside the input it was given last, it holds the addresses of one envelope and less than 8 KiB; in
+/// an exchange of AUTH 20 KiB, and in a submission its header until it is whole.
 #[derive(Debug)]
 pub struct Session {
     settings: Arc<Settings>,
@@ -58,6 +76,7 @@ pub struct Session {
     replies: BytesMut,
     actions: VecDeque<Action>,
     errors: usize,
+    login_failures: usize,
     /// When the client has been silent for too long.
     silence_ends: Instant,
     input_ended: bool,
@@ -77,6 +96,14 @@ enum State {
     /// No message is under way.
     #[default]
     Idle,
+    /// AUTH was said; the client's next line is a response.
+    Authenticating(Exchange),
+    /// The shell is looking at a password.
+    Verifying { name: String, mechanism: Mechanism },
+    /// The shell is looking up what the client is to be compared with.
+    FindingKeys(scram::ClientFirst),
+    /// MAIL was said by a customer; the shell is being asked about the reverse-path.
+    JudgingSender(Transaction),
     /// MAIL was said.
     Transaction(Transaction),
     /// RCPT was said; the shell is being asked about the address.
@@ -91,6 +118,12 @@ enum State {
     Chunk(Draft, Chunk),
     /// After a BDAT that was not the last.
     BetweenChunks(Draft),
+    /// In the mail data of a submission, after a header without a From field; the shell is being
+    /// asked for one. These are in its Sender field.
+    AskingAddress(Draft, Carrier, Vec<Address>),
+    /// In the mail data of a submission, after its header; the shell is being asked about the
+    /// authors. This is for the From field that it lacks.
+    JudgingAuthors(Draft, Carrier, Option<Address>),
     /// In the mail data of a BDAT that nobody wants; then this is the reply.
     Skipping { left: u64, then: Reply, deadline: Instant },
     /// The message is complete; the shell is making it durable.
@@ -104,6 +137,8 @@ enum State {
 /// A sender and the recipients that were agreed to.
 #[derive(Debug)]
 struct Transaction {
+    /// The customer whose it is.
+    sender: Option<Sender>,
     reverse_path: ReversePath,
     recipients: Vec<Recipient>,
     body: BodyType,
@@ -113,6 +148,7 @@ struct Transaction {
 /// What the Received field and the log will say of an envelope that the shell has now.
 #[derive(Debug)]
 struct Trace {
+    sender: Option<Sender>,
     reverse_path: ReversePath,
     /// The recipient, if there is only one.
     recipient: Option<Address>,
@@ -158,6 +194,7 @@ impl Session {
             replies: BytesMut::new(),
             actions: VecDeque::new(),
             errors: 0,
+            login_failures: 0,
             silence_ends: now + settings.idle,
             input_ended: false,
             stopping: false,
@@ -208,7 +245,15 @@ impl Session {
     /// the shell owes an answer, as then it is not the client who is late.
     pub fn timed_out(&mut self) {
         let reply = match self.state {
-            State::Judging(..) | State::Opening(..) | State::Committing(_) | State::Closed => return,
+            State::Verifying { .. }
+            | State::FindingKeys(_)
+            | State::JudgingSender(..)
+            | State::Judging(..)
+            | State::Opening(..)
+            | State::AskingAddress(..)
+            | State::JudgingAuthors(..)
+            | State::Committing(_)
+            | State::Closed => return,
             // The client's TLS library would not understand.
             State::Handshake => None,
             State::Data(_) | State::Chunk(..) | State::Skipping { .. } => Some(replies::data_timeout()),
@@ -263,6 +308,7 @@ impl Session {
                 self.state = state;
                 self.command(now)
             }
+            State::Authenticating(exchange) => self.response(exchange),
             State::Opened(trace, carrier, id) => self.begin(trace, carrier, id, now, wall),
             State::Data(draft) => self.data(draft),
             State::Chunk(draft, chunk) => self.chunk(draft, chunk),
@@ -317,7 +363,11 @@ impl Session {
     /// mail data were under way.
     fn abandon(&mut self) -> bool {
         match std::mem::take(&mut self.state) {
-            State::Data(draft) | State::Chunk(draft, _) | State::BetweenChunks(draft) => {
+            State::Data(draft)
+            | State::Chunk(draft, _)
+            | State::BetweenChunks(draft)
+            | State::AskingAddress(draft, ..)
+            | State::JudgingAuthors(draft, ..) => {
                 // One with a fault is forgotten already.
                 if draft.fault().is_none() {
                     self.actions.push_back(Action::Discard);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use envelope::Domain;
 
+use crate::sasl::Mechanism;
+
 /// The shortest [`Settings::message_time_max`] that serves honest slow clients: the time that
 /// RFC 5321 §4.5.3.2.5 gives a client for one block of data. A configuration should refuse less.
 pub const MESSAGE_TIME_MIN: Duration = Duration::from_secs(3 * 60);
@@ -24,6 +26,12 @@ pub struct Settings {
     pub unauthenticated_submission: bool,
     /// Whether to offer STARTTLS to a client that does not use TLS yet.
     pub offers_starttls: bool,
+    /// How a client may show who it is; by default not at all.
+    pub mechanisms: Vec<Mechanism>,
+    /// Whether it may do so without TLS, as on a line that nobody can listen to.
+    pub plaintext_auth: bool,
+    /// After so many failures to show who it is the connection is closed.
+    pub login_failures_max: usize,
     /// The largest message in octets, line ends as CRLF and our Received field not counted.
     pub message_size_max: u64,
     /// The largest header in octets.
@@ -49,6 +57,9 @@ impl Settings {
             mode: Mode::Mx,
             unauthenticated_submission: false,
             offers_starttls: false,
+            mechanisms: Vec::new(),
+            plaintext_auth: false,
+            login_failures_max: 3,
             message_size_max: 50 << 20,
             header_size_max: 256 << 10,
             hops_max: 100,
@@ -57,6 +68,11 @@ impl Settings {
             idle: Duration::from_secs(5 * 60),
             message_time_max: Duration::from_secs(30 * 60),
         }
+    }
+
+    /// How a client may show who it is at this moment.
+    pub fn offered_mechanisms(&self, under_tls: bool) -> &[Mechanism] {
+        if under_tls || self.plaintext_auth { &self.mechanisms } else { &[] }
     }
 }
 

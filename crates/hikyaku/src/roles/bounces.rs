@@ -91,7 +91,7 @@ impl Notices {
 
     async fn language(&self, to: &Address) -> Language {
         match self.addresses.resolve(to).await {
-            Ok(Destination::Local(mailbox)) => self.addresses.language(&mailbox.account).await,
+            Ok(Destination::Local(local)) => self.addresses.language(&local.mailbox.account).await,
             _ => Language::En,
         }
     }

@@ -1,15 +1,18 @@
 //! Role `directory`, user `hikyaku-directory`. Hears `smtp`, `pop3`, `queue` and operators; calls
 //! `local` to make the mailbox of a new account. Touches its database, and no network.
 
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use directory::{Actor, Store, StoreError};
-use envelope::{Account, Address, Destination, Domain, Host, Mailbox};
-use link::grant::{GrantKey, MailboxGrant};
-use link::services::directory::{Changed, Directory, Login, LoginRefused, Request, Response, Rule};
+use envelope::{
+    Account, AccountName, AccountState, Address, Destination, Domain, Entitlement, Host, Mailbox, Sender,
+};
+use link::grant::{GrantKey, MailboxGrant, RelayGrant};
+use link::services::directory::{Directory, Event, Login, LoginRefused, Request, Response, Rule};
 use link::services::local::{self, Local};
 use link::{Broadcast, Client, Parcel, Responder, serve};
 use tokio::runtime::Handle;
@@ -73,7 +76,7 @@ async fn watch_changes(desk: Arc<Desk>) {
         match desk.store.change_count() {
             Ok(now) if now != seen => {
                 seen = now;
-                desk.callers.send(&Changed);
+                desk.callers.send(&Event::Changed);
             }
             Ok(_) => {}
             Err(error) => warn!(event = "directory_unreadable", %error),
@@ -116,16 +119,15 @@ fn answer(
                 _ => Response::Unavailable,
             });
         }
+        (Caller::Role(Role::Smtp), Request::Windows(client)) => responder.send(desk.windows(client)),
+        (Caller::Role(Role::Smtp), Request::MaySend(account)) => responder.send(desk.may_send(&account)),
         (Caller::Role(Role::Pop3), Request::Login(login)) => {
             let desk = Arc::clone(desk);
-            tokio::spawn(async move {
-                let response = tokio::task::spawn_blocking(move || desk.login(&login)).await;
-                let response = response.unwrap_or(Response::Unavailable);
-                if matches!(response, Response::LoginRefused(LoginRefused::Credentials)) {
-                    tokio::time::sleep(FAILURE_PAUSE).await;
-                }
-                responder.send(response);
-            });
+            tokio::spawn(async move { responder.send(desk.let_in(login, Desk::to_mailbox).await) });
+        }
+        (Caller::Role(Role::Smtp), Request::Authenticate(login)) => {
+            let desk = Arc::clone(desk);
+            tokio::spawn(async move { responder.send(desk.let_in(login, Desk::to_relay).await) });
         }
         (Caller::Operator, Request::Rule(rule)) => {
             let (desk, who) = (Arc::clone(desk), who.clone());
@@ -148,17 +150,91 @@ impl Desk {
         self.store.resolve(address)
     }
 
-    fn login(&self, login: &Login) -> Response {
-        match self.store.login(&login.name, &login.password) {
-            Ok(directory::Login { account }) => {
-                let mailbox = Mailbox { account: account.name.clone(), maildir: account.maildir };
-                Response::LoggedIn(account.name, MailboxGrant::issue(&self.grant_key, mailbox, unix_now()))
+    /// Checks a name and a password; `entitle` says what is granted to who passes.
+    async fn let_in(
+        self: Arc<Self>,
+        login: Login,
+        entitle: fn(&Desk, Account, IpAddr) -> Response,
+    ) -> Response {
+        let checked = tokio::task::spawn_blocking(move || {
+            let (name, client) = (login.name.as_str(), login.client);
+            if !self.store.login_delay(name, client, Instant::now()).is_zero() {
+                return Response::LoginRefused(LoginRefused::TooManyFailures);
             }
-            Err(refused) => Response::LoginRefused(match refused {
-                directory::LoginRefused::Credentials => LoginRefused::Credentials,
-                directory::LoginRefused::Suspended => LoginRefused::Suspended,
-                directory::LoginRefused::Unavailable => LoginRefused::Unavailable,
-            }),
+            match self.store.login(name, &login.password) {
+                Ok(directory::Login { account }) => {
+                    self.store.login_succeeded(name, client);
+                    entitle(&self, account, client)
+                }
+                Err(directory::LoginRefused::Credentials) => {
+                    self.store.login_failed(name, client, Instant::now());
+                    Response::LoginRefused(LoginRefused::Credentials)
+                }
+                Err(directory::LoginRefused::Suspended) => Response::LoginRefused(LoginRefused::Suspended),
+                Err(directory::LoginRefused::Unavailable) => {
+                    Response::LoginRefused(LoginRefused::Unavailable)
+                }
+            }
+        });
+        let response = checked.await.unwrap_or(Response::Unavailable);
+        if matches!(
+            response,
+            Response::LoginRefused(LoginRefused::Credentials | LoginRefused::TooManyFailures)
+        ) {
+            tokio::time::sleep(FAILURE_PAUSE).await;
+        }
+        response
+    }
+
+    /// Who reads his mail may send for some minutes (POP before SMTP). The window is open before
+    /// the client hears that he is in.
+    fn to_mailbox(&self, account: Account, client: IpAddr) -> Response {
+        match self.store.open_window(client, &account.name, unix_now()) {
+            Ok(Some(_)) => {
+                self.callers.send(&Event::WindowOpened(client.to_canonical()));
+                info!(event = "window_opened", account = %account.name, %client);
+            }
+            Ok(None) => {}
+            // He can read his mail all the same.
+            Err(error) => warn!(event = "window_not_opened", account = %account.name, %client, %error),
+        }
+        let mailbox = Mailbox { account: account.name.clone(), maildir: account.maildir };
+        Response::LoggedIn(account.name, MailboxGrant::issue(&self.grant_key, mailbox, unix_now()))
+    }
+
+    fn to_relay(&self, account: Account, _client: IpAddr) -> Response {
+        match may_send(account.state) {
+            Ok(()) => Response::MayRelay(self.relay(account.name, Entitlement::Authentication)),
+            Err(refused) => Response::LoginRefused(refused),
+        }
+    }
+
+    fn relay(&self, account: AccountName, entitlement: Entitlement) -> RelayGrant {
+        RelayGrant::issue(&self.grant_key, Sender { account, entitlement }, unix_now())
+    }
+
+    fn windows(&self, client: IpAddr) -> Response {
+        match self.store.windows(client, unix_now()) {
+            Ok(mut windows) => {
+                windows.sort_by_key(|window| std::cmp::Reverse(window.renewed));
+                let grants =
+                    windows.into_iter().map(|window| self.relay(window.account, Entitlement::Window));
+                Response::Windows(grants.collect())
+            }
+            Err(error) => {
+                warn!(event = "directory_unreadable", %error);
+                Response::Unavailable
+            }
+        }
+    }
+
+    fn may_send(&self, account: &AccountName) -> Response {
+        match self.store.account(account) {
+            Ok(account) => {
+                let state = account.map_or(AccountState::Suspended, |account| account.state);
+                may_send(state).map_or_else(Response::LoginRefused, |()| Response::Done)
+            }
+            Err(_) => Response::Unavailable,
         }
     }
 
@@ -175,7 +251,7 @@ impl Desk {
         });
         let response = ruled.await.unwrap_or(Response::Unavailable);
         if changes {
-            self.callers.send(&Changed);
+            self.callers.send(&Event::Changed);
         }
         response
     }
@@ -190,5 +266,13 @@ impl Desk {
             Ok(_) => Err("the local role answered something else".into()),
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+fn may_send(state: AccountState) -> Result<(), LoginRefused> {
+    match state {
+        AccountState::Active => Ok(()),
+        AccountState::ReceiveOnly => Err(LoginRefused::ReceiveOnly),
+        AccountState::Suspended => Err(LoginRefused::Suspended),
     }
 }

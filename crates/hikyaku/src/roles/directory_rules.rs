@@ -11,7 +11,12 @@ use crate::control::Settings;
 /// # Errors
 /// If the database cannot be opened or is of a newer version.
 pub fn open_store(settings: &Settings) -> anyhow::Result<Store> {
-    let store = Store::open(&settings.paths.database, directory::Settings::new(settings.paths.mail.clone()))?;
+    let own = directory::Settings {
+        pop_window: settings.sending.pop_window,
+        windowless_networks: settings.sending.windowless_networks.clone(),
+        ..directory::Settings::new(settings.paths.mail.clone())
+    };
+    let store = Store::open(&settings.paths.database, own)?;
     if !store.domains()?.iter().any(|domain| domain.name == settings.domain) {
         store.add_domain(settings.domain.clone(), DomainKind::Provider, &Actor::Server)?;
     }

@@ -5,6 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 use envelope::{Envelope, QueueId};
+use link::grant::RelayGrant;
 use link::services::queue::{Arrival, INLINE_MAX, NotAccepted, Queue, Request, Response};
 use link::{CallError, Client, Parcel};
 use tracing::warn;
@@ -22,8 +23,16 @@ pub struct Draft {
 
 impl Draft {
     /// Begins a message.
-    pub fn new(queue: Client<Queue>, id: QueueId, envelope: Envelope, arrived_micros: u64) -> Draft {
-        let arrival = Some(Arrival { id, envelope, arrived: arrived_micros });
+    ///
+    /// `relay` is what entitles the sender to recipients that are not ours.
+    pub fn new(
+        queue: Client<Queue>,
+        id: QueueId,
+        envelope: Envelope,
+        arrived_micros: u64,
+        relay: Option<RelayGrant>,
+    ) -> Draft {
+        let arrival = Some(Arrival { id, envelope, arrived: arrived_micros, relay });
         Draft { queue, arrival, held: BytesMut::new(), begun: false, broken: None }
     }
 

@@ -1,14 +1,16 @@
-//! Where addresses lead, asked of `directory` and remembered for a short while.
+//! What `directory` knows of addresses and of clients, remembered for a short while.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use envelope::{AccountName, Address, Destination, Language, Refusal};
 use link::Client;
-use link::services::directory::{Directory, Request, Response};
+use link::grant::RelayGrant;
+use link::services::directory::{Directory, Event, Request, Response};
 
 use super::PATIENCE;
 
@@ -27,21 +29,34 @@ pub struct KnownAddresses {
 #[derive(Default)]
 struct Known {
     answers: HashMap<Address, (Destination, Instant)>,
-    /// Rises when answers are dropped, so that one asked for before is not kept after.
+    /// Clients without a relay window, which are most.
+    windowless: HashSet<IpAddr>,
+    /// Rises when something is forgotten, so that an answer asked for before is not kept after.
     generation: u64,
+}
+
+impl Known {
+    fn hear(&mut self, event: Option<Event>) {
+        self.generation += 1;
+        match event {
+            Some(Event::WindowOpened(client)) => {
+                self.windowless.remove(&client);
+            }
+            // A change, or a connection that is new: what was known may be stale.
+            Some(Event::Changed) | None => {
+                self.answers.clear();
+                self.windowless.clear();
+            }
+        }
+    }
 }
 
 impl KnownAddresses {
     /// Knows nothing yet.
     pub fn new() -> KnownAddresses {
         let known = Arc::new(Mutex::new(Known::default()));
-        let forgetting = Arc::clone(&known);
-        // Whatever is heard, a change or that the connection is new: what was known may be stale.
-        let directory = Client::listening(PATIENCE, move |_| {
-            let mut known = forgetting.lock().unwrap_or_else(PoisonError::into_inner);
-            known.answers.clear();
-            known.generation += 1;
-        });
+        let hearing = Arc::clone(&known);
+        let directory = Client::listening(PATIENCE, move |event| lock(&hearing).hear(event));
         KnownAddresses { directory, known }
     }
 
@@ -53,31 +68,40 @@ impl KnownAddresses {
         self.directory.attach(stream, broken)
     }
 
+    /// Asks the directory something that is not remembered.
+    ///
+    /// # Errors
+    /// [`Refusal::DirectoryUnavailable`].
+    pub async fn ask(&self, request: Request) -> Result<Response, Refusal> {
+        match self.directory.call_until_answered(request, Bytes::new()).await {
+            Ok(answer) => Ok(answer.value),
+            Err(error) => {
+                tracing::warn!(event = "directory_unavailable", %error);
+                Err(Refusal::DirectoryUnavailable)
+            }
+        }
+    }
+
+    /// Where this address leads, if that is known without asking.
+    pub fn resolve_known(&self, address: &Address) -> Option<Destination> {
+        let known = lock(&self.known);
+        let (destination, asked) = known.answers.get(address)?;
+        (asked.elapsed() < LIFETIME).then(|| destination.clone())
+    }
+
     /// Where this address leads.
     ///
     /// # Errors
     /// [`Refusal::DirectoryUnavailable`].
     pub async fn resolve(&self, address: &Address) -> Result<Destination, Refusal> {
-        let generation = {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((destination, asked)) = known.answers.get(address)
-                && asked.elapsed() < LIFETIME
-            {
-                return Ok(destination.clone());
-            }
-            known.generation
+        if let Some(destination) = self.resolve_known(address) {
+            return Ok(destination);
+        }
+        let generation = lock(&self.known).generation;
+        let Response::Destination(destination) = self.ask(Request::Resolve(address.clone())).await? else {
+            return Err(Refusal::DirectoryUnavailable);
         };
-        let answer =
-            self.directory.call_until_answered(Request::Resolve(address.clone()), Bytes::new()).await;
-        let destination = match answer.map(|answer| answer.value) {
-            Ok(Response::Destination(destination)) => destination,
-            Ok(_) => return Err(Refusal::DirectoryUnavailable),
-            Err(error) => {
-                tracing::warn!(event = "directory_unavailable", %error);
-                return Err(Refusal::DirectoryUnavailable);
-            }
-        };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if known.generation == generation {
             if known.answers.len() >= ANSWERS_MAX {
                 known.answers.clear();
@@ -87,13 +111,41 @@ impl KnownAddresses {
         Ok(destination)
     }
 
+    /// Who may send from this client by a relay window, now; whose was renewed last stands first.
+    ///
+    /// # Errors
+    /// [`Refusal::DirectoryUnavailable`].
+    pub async fn windows(&self, client: IpAddr) -> Result<Vec<RelayGrant>, Refusal> {
+        let generation = {
+            let known = lock(&self.known);
+            if known.windowless.contains(&client) {
+                return Ok(Vec::new());
+            }
+            known.generation
+        };
+        let Response::Windows(grants) = self.ask(Request::Windows(client)).await? else {
+            return Err(Refusal::DirectoryUnavailable);
+        };
+        // Open ones are asked for each time, as they close by themselves.
+        let mut known = lock(&self.known);
+        if grants.is_empty() && known.generation == generation {
+            if known.windowless.len() >= ANSWERS_MAX {
+                known.windowless.clear();
+            }
+            known.windowless.insert(client);
+        }
+        Ok(grants)
+    }
+
     /// The language of an account, for notices; English if it is not to be had.
     pub async fn language(&self, account: &AccountName) -> Language {
-        let asked =
-            self.directory.call_until_answered(Request::Language(account.clone()), Bytes::new()).await;
-        match asked.map(|answer| answer.value) {
+        match self.ask(Request::Language(account.clone())).await {
             Ok(Response::Language(language)) => language,
             _ => Language::En,
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use bytes::Bytes;
-use envelope::{QueueId, ReversePath};
+use envelope::{Destination, QueueId, ReversePath};
+use link::grant::GrantKey;
 use link::services::queue::{
     Arrival, Details, NotAccepted, Queue as Service, RecipientDetails, RecipientState, Request, Response,
     Stats, Summary,
@@ -19,15 +20,20 @@ use tracing::{error, info, warn};
 
 use super::known_addresses::KnownAddresses;
 use super::queue_scheduler::{Queue, Scheduler};
-use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators};
+use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators, unix_now};
 use crate::config::Limits;
 use crate::control::{Role, Settings, Start};
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     let settings = start.settings;
     let queue = open(&settings)?;
-    let most = settings.limits.clone();
     let addresses = KnownAddresses::new();
+    let intake = Intake {
+        queue: queue.clone(),
+        addresses: addresses.clone(),
+        grant_key: start.grant_key.context("the queue role was given no key for grants")?,
+        most: settings.limits.clone(),
+    };
     let local = Client::new(PATIENCE);
     let (stop, stopping) = watch::channel(false);
     let scheduler = Scheduler::new(queue.clone(), addresses.clone(), local.clone(), settings, start.source);
@@ -38,12 +44,12 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
             Told::Call(called @ Role::Directory, stream) => addresses.attach(stream, orders.mend(called))?,
             Told::Call(called @ Role::Local, stream) => local.attach(stream, orders.mend(called))?,
             Told::Answer(role, stream) => {
-                tokio::spawn(answer_caller(queue.clone(), stream, Caller::Role(role), most.clone()));
+                tokio::spawn(answer_caller(intake.clone(), stream, Caller::Role(role)));
             }
             Told::HearOperators(listener) => {
-                let (queue, most) = (queue.clone(), most.clone());
+                let intake = intake.clone();
                 tokio::spawn(hear_operators(listener, move |stream, _uid| {
-                    tokio::spawn(answer_caller(queue.clone(), stream, Caller::Operator, most.clone()));
+                    tokio::spawn(answer_caller(intake.clone(), stream, Caller::Operator));
                 }));
             }
             Told::Reload(settings) => scheduler.reload(*settings),
@@ -78,8 +84,74 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Bodies that are arriving from one caller.
 type Arriving = Arc<Mutex<HashMap<QueueId, BlobWriter<Files>>>>;
 
-/// `most` bounds what one caller can make us hold, whatever it says.
-async fn answer_caller(queue: Queue, stream: UnixStream, caller: Caller, most: Limits) {
+/// What stands between callers and the queue.
+#[derive(Clone)]
+struct Intake {
+    queue: Queue,
+    addresses: KnownAddresses,
+    grant_key: GrantKey,
+    /// Bounds what one caller can make us hold, whatever it says.
+    most: Limits,
+}
+
+impl Intake {
+    /// Whether a message may be taken for its recipients: for ours from anybody, for others with a
+    /// grant of the directory's. So even a taken-over `smtp` is no open relay. `None` if the
+    /// directory must be asked.
+    fn verdict(&self, arrival: &Arrival) -> Option<Result<(), NotAccepted>> {
+        if let Some(grant) = &arrival.relay {
+            return Some(match grant.redeem(&self.grant_key, unix_now()) {
+                Ok(_) => Ok(()),
+                Err(problem) => {
+                    warn!(event = "refused", what = "grant", queue_id = %arrival.id, %problem);
+                    Err(NotAccepted::Forbidden)
+                }
+            });
+        }
+        for recipient in arrival.envelope.recipients() {
+            if self.addresses.resolve_known(recipient.address())? == Destination::Elsewhere {
+                warn!(event = "refused", what = "relay", queue_id = %arrival.id, "no grant came along");
+                return Some(Err(NotAccepted::Forbidden));
+            }
+        }
+        Some(Ok(()))
+    }
+
+    /// The verdict, after asking the directory.
+    async fn verdict_of_directory(&self, arrival: &Arrival) -> Result<(), NotAccepted> {
+        for recipient in arrival.envelope.recipients() {
+            if self.addresses.resolve(recipient.address()).await.is_err() {
+                return Err(NotAccepted::TryLater);
+            }
+        }
+        self.verdict(arrival).unwrap_or(Err(NotAccepted::TryLater))
+    }
+
+    /// Goes on with `then` if the message may be taken, else answers why not.
+    fn judge(
+        &self,
+        arrival: Arrival,
+        responder: Responder<Service>,
+        then: impl FnOnce(Arrival, Responder<Service>) + Send + 'static,
+    ) {
+        let settle = |verdict, arrival, responder: Responder<Service>| match verdict {
+            Ok(()) => then(arrival, responder),
+            Err(why) => responder.send(Response::NotAccepted(why)),
+        };
+        match self.verdict(&arrival) {
+            Some(verdict) => settle(verdict, arrival, responder),
+            None => {
+                let intake = self.clone();
+                tokio::spawn(async move {
+                    let verdict = intake.verdict_of_directory(&arrival).await;
+                    settle(verdict, arrival, responder);
+                });
+            }
+        }
+    }
+}
+
+async fn answer_caller(intake: Intake, stream: UnixStream, caller: Caller) {
     let arriving = Arriving::default();
     let outcome = serve::<Service>(
         stream,
@@ -96,9 +168,9 @@ async fn answer_caller(queue: Queue, stream: UnixStream, caller: Caller, most: L
             ) => {
                 warn!(event = "refused", what = "call", ?caller, "a caller asked what it may not");
             }
-            (Caller::Role(_), _) => take_in(&queue, &arriving, &most, request, responder),
+            (Caller::Role(_), _) => take_in(&intake, &arriving, request, responder),
             (Caller::Operator, _) => {
-                let queue = queue.clone();
+                let queue = intake.queue.clone();
                 tokio::task::spawn_blocking(move || responder.send(look(&queue, request.value)));
             }
         },
@@ -108,20 +180,18 @@ async fn answer_caller(queue: Queue, stream: UnixStream, caller: Caller, most: L
 }
 
 /// Mail comes in. The answer to an acceptance is given by the committer, after the sync.
-fn take_in(
-    queue: &Queue,
-    arriving: &Arriving,
-    most: &Limits,
-    request: Parcel<Request>,
-    responder: Responder<Service>,
-) {
+fn take_in(intake: &Intake, arriving: &Arriving, request: Parcel<Request>, responder: Responder<Service>) {
+    let Intake { queue, most, .. } = intake;
     let Parcel { value, raw, .. } = request;
     match value {
         Request::Accept(arrival) => {
             // The frame's octets share a buffer with those of other frames; a copy of its own lets
             // that buffer go while the message waits.
             let body = Body::Inline(vec![Bytes::copy_from_slice(&raw)]);
-            accept(queue, arrival, body, responder);
+            let queue = queue.clone();
+            intake.judge(arrival, responder, move |arrival, responder| {
+                accept(&queue, arrival, body, responder);
+            });
         }
         Request::Begin(_) if lock(arriving).len() >= most.connections_max => {
             responder.send(Response::NotAccepted(NotAccepted::TryLater));
@@ -157,7 +227,9 @@ fn take_in(
         Request::AcceptBlob(arrival) => {
             let writer = lock(arriving).remove(&arrival.id);
             let queue = queue.clone();
-            tokio::task::spawn_blocking(move || accept_blob(&queue, writer, arrival, responder));
+            intake.judge(arrival, responder, move |arrival, responder| {
+                tokio::task::spawn_blocking(move || accept_blob(&queue, writer, arrival, responder));
+            });
         }
         Request::Discard(id) => {
             drop(lock(arriving).remove(&id));
@@ -190,7 +262,7 @@ fn accept_blob(
 }
 
 fn accept(queue: &Queue, arrival: Arrival, body: Body, responder: Responder<Service>) {
-    let Arrival { id, envelope, arrived } = arrival;
+    let Arrival { id, envelope, arrived, .. } = arrival;
     queue.accept(NewMessage { id, envelope, arrival: arrived, body }, move |outcome| {
         responder.send(match outcome {
             Ok(accepted) => said(accepted),

@@ -233,7 +233,9 @@ impl Attempt<'_> {
                 continue;
             }
             match self.scheduler.addresses.resolve(&address).await {
-                Ok(Destination::Local(mailbox)) => here.push(LocalRecipient { number, address, mailbox }),
+                Ok(Destination::Local(local)) => {
+                    here.push(LocalRecipient { number, address, mailbox: local.mailbox });
+                }
                 Ok(Destination::NoSuchMailbox) => {
                     let reason = "Sorry, no mailbox here by that name. (#5.1.1)";
                     self.failed(number, Status::new(5, 1, 1), reason.into());

@@ -1,15 +1,22 @@
 //! Role `smtp`, user `hikyaku-smtp`. Hears strangers at 25, 587 and 465; calls `queue` (here is a
 //! message), `directory` (where does this address lead?) and `keys` (signatures). Touches no file.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use envelope::{Address, Client as Sender, QueueIds, Recipient, Refusal, authorise};
+use envelope::{
+    AccountName, Address, Destination, Host, LocalPart, QueueIds, Refusal, ReversePath, Sender, authorise,
+    authorise_author,
+};
 use link::Client;
+use link::grant::RelayGrant;
+use link::services::directory::{self, LoginRefused};
 use link::services::queue::{NotAccepted, Queue};
-use smtp::{Action, Event, Mode, Peer, Session, TlsInfo};
+use smtp::{
+    Action, AuthenticationFailure, Credentials, Event, Judged, Mechanism, Mode, Peer, Session, TlsInfo,
+};
 use time::{OffsetDateTime, UtcOffset};
 use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsAcceptor;
@@ -83,7 +90,7 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
     let Visitor { stream, peer, settings, mut stopping } = visitor;
     let patience = Duration::from_secs(settings.limits.idle);
     let client = Peer { address: peer.ip(), name: None };
-    let manners = Arc::new(session_settings(&settings, door));
+    let manners = Arc::new(session_settings(&settings, door, peer));
     let (stream, mut session) = if door == Door::Submissions {
         let stream = Stream::encrypt(stream, &house.acceptor, patience, &mut stopping).await?;
         let tls = tls_info(&stream);
@@ -92,6 +99,7 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
         (Stream::Plain(stream), Session::new(manners, client, Instant::now()))
     };
     let mut stream = Some(stream);
+    let mut visit = Visit { house: &house, settings: &settings, client: peer.ip(), grants: Vec::new() };
     let mut draft: Option<Draft> = None;
     let mut input = BytesMut::new();
     let mut told_to_stop = false;
@@ -99,15 +107,29 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
         while let Some(action) = session.next_action(Instant::now(), house.wall_clock()) {
             match action {
                 Action::Send(octets) => open.send(&octets, patience).await?,
-                Action::Judge(address) => {
-                    let verdict = house.judge(session.client().clone(), address).await;
-                    session.judged(verdict);
+                Action::Authenticate(credentials) => {
+                    session.authenticated(visit.authenticate(credentials).await)
                 }
-                Action::Open(envelope) => {
+                // Not offered: the proof would have to be checked where the keys are.
+                Action::ScramKeys { .. } => {
+                    session.scram_keys(Err(AuthenticationFailure::TryLater), rand::random());
+                }
+                Action::JudgeSender { reverse_path, sender } => {
+                    session.sender_judged(visit.judge_sender(&reverse_path, &sender).await);
+                }
+                Action::Judge { recipient, reverse_path, sender } => {
+                    session.judged(visit.judge(recipient, &reverse_path, sender).await);
+                }
+                Action::Open { envelope, sender } => {
                     let now = unix_micros();
                     let id = house.ids.lock().unwrap_or_else(PoisonError::into_inner).next(now);
-                    draft = Some(Draft::new(house.queue.clone(), id, envelope, now));
+                    let relay = sender.and_then(|sender| visit.grant_of(&sender));
+                    draft = Some(Draft::new(house.queue.clone(), id, envelope, now, relay));
                     session.opened(Ok(id), Instant::now());
+                }
+                Action::OwnAddress(sender) => session.own_address(visit.own_address(&sender)),
+                Action::JudgeAuthors { authors, sender } => {
+                    session.authors_judged(visit.judge_authors(&authors, &sender).await);
                 }
                 Action::Append(octets) => {
                     if let Some(draft) = &mut draft {
@@ -121,7 +143,8 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
                     };
                     session.committed(outcome.map_err(|why| match why {
                         NotAccepted::StorageFull => smtp::NotAccepted::StorageFull,
-                        NotAccepted::TryLater => smtp::NotAccepted::TryLater,
+                        // Forbidden is a fault between the roles, and in the log.
+                        NotAccepted::TryLater | NotAccepted::Forbidden => smtp::NotAccepted::TryLater,
                     }));
                 }
                 Action::Discard => draft = None,
@@ -156,11 +179,16 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
     Ok(())
 }
 
-fn session_settings(settings: &Settings, door: Door) -> smtp::Settings {
+fn session_settings(settings: &Settings, door: Door, peer: SocketAddr) -> smtp::Settings {
     let limits = &settings.limits;
     smtp::Settings {
         mode: if door == Door::Smtp { Mode::Mx } else { Mode::Submission },
         offers_starttls: true,
+        mechanisms: match door {
+            Door::Submission | Door::Submissions => vec![Mechanism::Plain, Mechanism::Login],
+            _ => Vec::new(),
+        },
+        plaintext_auth: peer.ip().is_loopback(),
         message_size_max: limits.message_size_max,
         recipients_max: limits.recipients_max,
         errors_max: limits.errors_max,
@@ -188,14 +216,126 @@ fn tls_info(stream: &Stream) -> TlsInfo {
 }
 
 impl House {
-    /// Whether a client may send to this address.
-    async fn judge(&self, client: Sender, address: Address) -> Result<Recipient, Refusal> {
-        let leads_to = self.addresses.resolve(&address).await?;
-        authorise(&client, address, &leads_to)
-    }
-
     fn wall_clock(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc().to_offset(self.zone)
+    }
+}
+
+/// One client, and what entitles him to send.
+struct Visit<'a> {
+    house: &'a House,
+    settings: &'a Settings,
+    client: IpAddr,
+    /// What the directory granted in this session.
+    grants: Vec<RelayGrant>,
+}
+
+impl Visit<'_> {
+    async fn authenticate(&mut self, credentials: Credentials) -> Result<Sender, AuthenticationFailure> {
+        let login = directory::Login {
+            name: credentials.name,
+            password: credentials.password.as_str().to_string(),
+            client: self.client,
+        };
+        match self.house.addresses.ask(directory::Request::Authenticate(login)).await {
+            Ok(directory::Response::MayRelay(grant)) => Ok(self.keep(grant)),
+            Ok(directory::Response::LoginRefused(refused)) => Err(match refused {
+                LoginRefused::Credentials => AuthenticationFailure::Credentials,
+                LoginRefused::Suspended => AuthenticationFailure::Suspended,
+                LoginRefused::ReceiveOnly => AuthenticationFailure::ReceiveOnly,
+                LoginRefused::TooManyFailures => AuthenticationFailure::TooManyFailures,
+                LoginRefused::Unavailable => AuthenticationFailure::TryLater,
+            }),
+            _ => Err(AuthenticationFailure::TryLater),
+        }
+    }
+
+    fn keep(&mut self, grant: RelayGrant) -> Sender {
+        let sender = grant.sender().clone();
+        self.grants.retain(|kept| *kept.sender() != sender);
+        self.grants.push(grant);
+        sender
+    }
+
+    fn grant_of(&self, sender: &Sender) -> Option<RelayGrant> {
+        self.grants.iter().find(|grant| grant.sender() == sender).cloned()
+    }
+
+    /// Whether a customer who logged in may send under this reverse-path, and may send still.
+    async fn judge_sender(&self, reverse_path: &ReversePath, sender: &Sender) -> Result<(), Refusal> {
+        match self.house.addresses.ask(directory::Request::MaySend(sender.account.clone())).await? {
+            directory::Response::Done => {}
+            directory::Response::LoginRefused(_) => return Err(Refusal::SenderDenied),
+            _ => return Err(Refusal::DirectoryUnavailable),
+        }
+        match reverse_path {
+            ReversePath::Null => Ok(()),
+            ReversePath::Address(address) => self.judge_author(address, sender).await,
+        }
+    }
+
+    async fn judge_author(&self, author: &Address, sender: &Sender) -> Result<(), Refusal> {
+        let leads_to = self.house.addresses.resolve(author).await?;
+        authorise_author(sender, self.settings.sending.sender_rule, &leads_to)
+    }
+
+    async fn judge_authors(&self, authors: &[Address], sender: &Sender) -> Result<(), Refusal> {
+        for author in authors {
+            self.judge_author(author, sender).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the client may send to this address, and who he is if a relay window says so.
+    async fn judge(
+        &mut self,
+        recipient: Address,
+        reverse_path: &ReversePath,
+        sender: Option<Sender>,
+    ) -> Result<Judged, Refusal> {
+        let leads_to = self.house.addresses.resolve(&recipient).await?;
+        let elsewhere = leads_to == Destination::Elsewhere;
+        let sender = match sender {
+            Some(sender) => Some(sender),
+            None => self.sender_by_window(reverse_path, elsewhere).await?,
+        };
+        let client = sender.clone().map_or(envelope::Client::Stranger, envelope::Client::Sender);
+        Ok(Judged { recipient: authorise(&client, recipient, &leads_to)?, sender })
+    }
+
+    /// Who of those with an open window at this client's address sends under this reverse-path.
+    /// Somebody else who sends to the world is refused; who sends to us is a stranger as any.
+    async fn sender_by_window(
+        &mut self,
+        reverse_path: &ReversePath,
+        elsewhere: bool,
+    ) -> Result<Option<Sender>, Refusal> {
+        let windows = self.house.addresses.windows(self.client).await?;
+        if windows.is_empty() {
+            return Ok(None);
+        }
+        for grant in &windows {
+            let fits = match reverse_path {
+                // A receipt: with one customer at this address it is clear whose.
+                ReversePath::Null => windows.len() == 1,
+                ReversePath::Address(address) => match self.judge_author(address, grant.sender()).await {
+                    Ok(()) => true,
+                    Err(Refusal::DirectoryUnavailable) => return Err(Refusal::DirectoryUnavailable),
+                    Err(_) => false,
+                },
+            };
+            if fits {
+                return Ok(Some(self.keep(grant.clone())));
+            }
+        }
+        if elsewhere { Err(Refusal::SenderDenied) } else { Ok(None) }
+    }
+
+    /// The address of a customer whose message says neither in its envelope nor in its header
+    /// whose it is.
+    fn own_address(&self, sender: &Sender) -> Result<Address, Refusal> {
+        let local_part = LocalPart::new(sender.account.as_str()).map_err(|_| Refusal::SenderDenied)?;
+        Ok(Address::new(local_part, Host::Domain(self.settings.domain.clone())))
     }
 }
 
@@ -203,10 +343,13 @@ impl House {
 fn log(event: &Event, peer: SocketAddr) {
     let client = peer.ip();
     match event {
-        Event::Accepted { id, size } => info!(event = "accepted", queue_id = %id, %client, size),
+        Event::Accepted { id, size, account } => {
+            info!(event = "accepted", queue_id = %id, %client, account = named(account), size);
+        }
         Event::Refused(refused) => info!(
             event = "refused",
             %client,
+            account = named(&refused.account),
             queue_id = refused.id.map(|id| id.to_string()),
             from = refused.reverse_path.as_ref().map(ToString::to_string),
             to = refused.recipient.as_ref().map(ToString::to_string),
@@ -215,6 +358,17 @@ fn log(event: &Event, peer: SocketAddr) {
         Event::TooManyErrors => warn!(event = "refused", what = "too many errors", %client),
         Event::TimedOut { in_message } => info!(event = "timed_out", service = "smtp", %client, in_message),
         Event::Vanished { in_message } => info!(event = "vanished", service = "smtp", %client, in_message),
+        Event::LoggedIn { sender, mechanism } => {
+            info!(event = "login", service = "smtp", %client, account = %sender.account, %mechanism);
+        }
+        Event::LoginRefused { name, mechanism, failure } => {
+            info!(event = "login_refused", service = "smtp", %client, name, %mechanism, reason = ?failure);
+        }
+        Event::TooManyLoginFailures => warn!(event = "refused", what = "too many failed logins", %client),
         Event::InputAfterStartTls => warn!(event = "refused", what = "input behind STARTTLS", %client),
     }
+}
+
+fn named(account: &Option<AccountName>) -> Option<&str> {
+    account.as_ref().map(AccountName::as_str)
 }

@@ -6,7 +6,7 @@ use envelope::{Account, AccountName, AccountState, Address, Destination, Domain,
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
-use crate::grant::MailboxGrant;
+use crate::grant::{MailboxGrant, RelayGrant};
 
 /// The service of the role `directory`.
 pub struct Directory;
@@ -15,12 +15,17 @@ impl Service for Directory {
     const NAME: &'static str = "directory";
     type Request = Request;
     type Response = Response;
-    type Event = Changed;
+    type Event = Event;
 }
 
-/// Something in the directory changed: answers that were kept are stale.
+/// What the directory says unasked.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Changed;
+pub enum Event {
+    /// Something changed: answers that were kept are stale.
+    Changed,
+    /// A relay window was opened for this client.
+    WindowOpened(IpAddr),
+}
 
 /// What is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,8 +34,14 @@ pub enum Request {
     Resolve(Address),
     /// In which language is this account written to?
     Language(AccountName),
-    /// May this person in?
+    /// May this person in to his mailbox? A right answer opens a relay window for his client.
     Login(Login),
+    /// May this person send (SMTP AUTH)?
+    Authenticate(Login),
+    /// Who may send from this client by a relay window, now?
+    Windows(IpAddr),
+    /// May this account still send? It may have been suspended since it logged in.
+    MaySend(AccountName),
     /// A change or a question of an operator.
     Rule(Rule),
 }
@@ -115,8 +126,12 @@ pub enum Response {
     Language(Language),
     /// The person is let in.
     LoggedIn(AccountName, MailboxGrant),
-    /// The person is not let in.
+    /// The person is not let in, or may no longer send.
     LoginRefused(LoginRefused),
+    /// The person may send.
+    MayRelay(RelayGrant),
+    /// Who may send by a relay window: whose window was renewed last stands first.
+    Windows(Vec<RelayGrant>),
     /// All domains.
     Domains(Vec<HostedDomain>),
     /// One account.
@@ -138,6 +153,10 @@ pub enum LoginRefused {
     Credentials,
     /// The password is right, but the account is suspended.
     Suspended,
+    /// It may receive and read, not send.
+    ReceiveOnly,
+    /// Too many attempts failed from there of late: wait.
+    TooManyFailures,
     /// Too busy, or the store does not answer.
     Unavailable,
 }

@@ -4,6 +4,7 @@ use envelope::{Envelope, QueueId, ReversePath};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
+use crate::grant::RelayGrant;
 
 /// The largest body that travels in one frame, in octets. A larger one goes by
 /// [`Request::Begin`], [`Request::Append`] and [`Request::AcceptBlob`].
@@ -54,6 +55,8 @@ pub struct Arrival {
     pub envelope: Envelope,
     /// When it came, in microseconds since 1970.
     pub arrived: u64,
+    /// Leave for recipients that are not ours.
+    pub relay: Option<RelayGrant>,
 }
 
 /// What is answered.
@@ -80,6 +83,8 @@ pub enum NotAccepted {
     StorageFull,
     /// The disk failed, or the queue is stopping.
     TryLater,
+    /// A recipient is not ours, and no grant came along.
+    Forbidden,
 }
 
 /// A waiting message in one line.

@@ -2,26 +2,60 @@
 
 use std::time::Instant;
 
-use envelope::{Client, QueueId, Recipient, Refusal};
+use envelope::{Client, QueueId, Refusal};
 
 use super::{Carrier, Hello, Session, State};
-use crate::action::{Action, Event, NotAccepted, Refused};
+use crate::action::{Action, Event, Judged, NotAccepted, Refused};
 use crate::replies;
 use crate::settings::TlsInfo;
 
 /// An answer that nobody asked for changes nothing.
 impl Session {
-    /// Who the client is, as far as sending is concerned: what [`envelope::authorise`] is to know.
+    /// Who the client is, as far as it has shown by AUTH.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Answers [`Action::Judge`].
-    pub fn judged(&mut self, verdict: Result<Recipient, Refusal>) {
+    /// Answers [`Action::JudgeSender`].
+    pub fn sender_judged(&mut self, verdict: Result<(), Refusal>) {
+        let transaction = match std::mem::take(&mut self.state) {
+            State::JudgingSender(transaction) => transaction,
+            state => return self.state = state,
+        };
+        match verdict {
+            Ok(()) => {
+                self.state = State::Transaction(transaction);
+                self.reply(&replies::sender_ok());
+            }
+            Err(refusal) => {
+                self.refuse(Refused {
+                    reverse_path: Some(transaction.reverse_path),
+                    recipient: None,
+                    id: None,
+                    account: transaction.sender.map(|sender| sender.account),
+                    reply: replies::refused(refusal),
+                });
+            }
+        }
+    }
+
+    /// Answers [`Action::Judge`]. A transaction has one sender: a recipient that comes with another
+    /// is refused.
+    pub fn judged(&mut self, verdict: Result<Judged, Refusal>) {
         let (mut transaction, address) = match std::mem::take(&mut self.state) {
             State::Judging(transaction, address) => (transaction, address),
             state => return self.state = state,
         };
+        let verdict = verdict.and_then(|Judged { recipient, sender }| {
+            match (&transaction.sender, sender) {
+                (Some(known), Some(other)) if known.account != other.account => {
+                    return Err(Refusal::SenderDenied);
+                }
+                (None, Some(sender)) => transaction.sender = Some(sender),
+                _ => {}
+            }
+            Ok(recipient)
+        });
         match verdict {
             Ok(recipient) => {
                 transaction.recipients.push(recipient);
@@ -32,6 +66,7 @@ impl Session {
                     reverse_path: Some(transaction.reverse_path.clone()),
                     recipient: Some(address),
                     id: None,
+                    account: transaction.sender.as_ref().map(|sender| sender.account.clone()),
                     reply: replies::refused(refusal),
                 });
             }
@@ -54,6 +89,7 @@ impl Session {
             reverse_path: Some(trace.reverse_path),
             recipient: None,
             id: None,
+            account: trace.sender.map(|sender| sender.account),
             reply: replies::not_accepted(why),
         };
         match carrier {
@@ -74,10 +110,12 @@ impl Session {
         match outcome {
             Ok(id) => {
                 self.reply(&replies::accepted(id));
-                self.actions.push_back(Action::Log(Event::Accepted { id, size: draft.size() }));
+                let event = Event::Accepted { id, size: draft.size(), account: draft.account() };
+                self.actions.push_back(Action::Log(event));
             }
             Err(why) => {
                 self.refuse(Refused {
+                    account: draft.account(),
                     reverse_path: Some(draft.reverse_path),
                     recipient: None,
                     id: Some(draft.id),
@@ -88,7 +126,7 @@ impl Session {
     }
 
     /// Answers [`Action::StartTls`]: the session begins anew, under TLS and without a greeting
-    /// (RFC 3207 §4.2).
+    /// (RFC 3207 §4.2): who it was authenticated as is forgotten with the rest.
     pub fn tls_started(&mut self, tls: TlsInfo, now: Instant) {
         if let State::Handshake = self.state {
             self.tls = Some(tls);

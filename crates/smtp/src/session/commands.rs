@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use envelope::{Address, Client, ForwardPath, Host, LocalPart, ReversePath};
+use envelope::{AccountName, Address, Client, ForwardPath, Host, LocalPart, ReversePath};
+use zeroize::Zeroize;
 
 use super::{Hello, Session, State, Step, Transaction};
 use crate::action::{Action, Event, Refused};
 use crate::command::{self, Command, CommandError, MailParameters};
+use crate::command_lines::LINE_MAX;
 use crate::settings::Mode;
 use crate::{extensions, replies};
 
@@ -25,12 +27,17 @@ impl Session {
             self.reply(&replies::shutting_down());
             return self.close();
         }
-        match self.lines.next(&mut self.input) {
+        match self.lines.next(&mut self.input, LINE_MAX) {
             None => Step::NeedsInput,
-            Some(Ok(line)) => match command::parse(&line) {
-                Ok(command) => self.obey(command, now),
-                Err(error) => self.misunderstand(error),
-            },
+            Some(Ok(mut line)) => {
+                let step = match command::parse(&line) {
+                    Ok(command) => self.obey(command, now),
+                    Err(error) => self.misunderstand(error),
+                };
+                // There may have been a password in it.
+                line.zeroize();
+                step
+            }
             Some(Err(too_long)) if command::is_bdat(&too_long.beginning) => {
                 self.misunderstand(CommandError::ChunkSize)
             }
@@ -63,6 +70,7 @@ impl Session {
             Command::Vrfy => self.reply(&replies::vrfy()),
             Command::Help => self.reply(&replies::help()),
             Command::StartTls => self.start_tls(),
+            Command::Auth { mechanism, initial_response } => self.auth(mechanism, initial_response),
             Command::Quit => {
                 self.abandon();
                 self.reply(&replies::bye(&self.settings));
@@ -97,16 +105,42 @@ impl Session {
                 reverse_path: Some(reverse_path),
                 recipient: None,
                 id: None,
+                account: self.account(),
                 reply,
             });
         }
-        self.state = State::Transaction(Transaction {
+        let sender = match &self.client {
+            Client::Stranger => None,
+            Client::Sender(sender) => Some(sender.clone()),
+        };
+        let question =
+            sender.clone().map(|sender| Action::JudgeSender { reverse_path: reverse_path.clone(), sender });
+        let transaction = Transaction {
+            sender,
             reverse_path,
             recipients: Vec::new(),
             body: parameters.body,
             smtputf8: parameters.smtputf8,
-        });
-        self.reply(&replies::sender_ok())
+        };
+        match question {
+            Some(question) => {
+                self.actions.push_back(question);
+                self.state = State::JudgingSender(transaction);
+                Step::Done
+            }
+            None => {
+                self.state = State::Transaction(transaction);
+                self.reply(&replies::sender_ok())
+            }
+        }
+    }
+
+    /// The account of a client that showed who it is.
+    fn account(&self) -> Option<AccountName> {
+        match &self.client {
+            Client::Stranger => None,
+            Client::Sender(sender) => Some(sender.account.clone()),
+        }
     }
 
     /// Whether the client must say who it is before it may send.
@@ -115,6 +149,7 @@ impl Session {
             Client::Stranger => {
                 self.settings.mode == Mode::Submission && !self.settings.unauthenticated_submission
             }
+            Client::Sender(_) => false,
         }
     }
 
@@ -142,7 +177,11 @@ impl Session {
             ForwardPath::Address(address) => address,
             ForwardPath::Postmaster => self.own_postmaster(),
         };
-        self.actions.push_back(Action::Judge(address.clone()));
+        self.actions.push_back(Action::Judge {
+            recipient: address.clone(),
+            reverse_path: transaction.reverse_path.clone(),
+            sender: transaction.sender.clone(),
+        });
         self.state = State::Judging(transaction, address);
         Step::Done
     }

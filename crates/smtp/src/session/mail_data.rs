@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use envelope::{Client, Envelope, QueueId};
+use memchr::memchr;
 use message::{Protocol, Received};
 use time::OffsetDateTime;
 
@@ -13,6 +14,7 @@ use crate::data::Decoder;
 use crate::draft::{Draft, Fault};
 use crate::replies;
 use crate::reply::Reply;
+use crate::submission::Submission;
 
 impl Session {
     /// DATA.
@@ -50,6 +52,7 @@ impl Session {
                     reverse_path: Some(transaction.reverse_path),
                     recipient: None,
                     id: None,
+                    account: transaction.sender.map(|sender| sender.account),
                     reply: replies::too_large(),
                 };
                 self.refuse_chunk(size, refused, now);
@@ -73,15 +76,15 @@ impl Session {
 
     /// Has the shell begin a message. The transaction has a recipient.
     fn open(&mut self, transaction: Transaction, carrier: Carrier) -> Step {
-        let Transaction { reverse_path, recipients, body, smtputf8 } = transaction;
+        let Transaction { sender, reverse_path, recipients, body, smtputf8 } = transaction;
         let recipient = match recipients.as_slice() {
             [only] => Some(only.address().clone()),
             _ => None,
         };
-        let trace = Trace { reverse_path: reverse_path.clone(), recipient, smtputf8 };
+        let trace = Trace { sender: sender.clone(), reverse_path: reverse_path.clone(), recipient, smtputf8 };
         match Envelope::new(reverse_path, recipients, body, smtputf8) {
             Ok(envelope) => {
-                self.actions.push_back(Action::Open(envelope));
+                self.actions.push_back(Action::Open { envelope, sender });
                 self.state = State::Opening(trace, carrier);
                 Step::Done
             }
@@ -101,7 +104,8 @@ impl Session {
         let field = self.received(&trace, id, wall).to_string();
         self.actions.push_back(Action::Append(Bytes::from(field)));
         let deadline = now + self.settings.message_time_max;
-        let draft = |decoder| Draft::new(id, trace.reverse_path, decoder, deadline);
+        let submission = trace.sender.map(|sender| Submission::new(sender, wall, trace.smtputf8));
+        let draft = |decoder| Draft::new(id, trace.reverse_path, submission, decoder, deadline);
         match carrier {
             Carrier::Data => {
                 self.state = State::Data(draft(Decoder::dotted()));
@@ -127,9 +131,8 @@ impl Session {
                 esmtp: matches!(self.hello, Hello::Ehlo(_)),
                 smtputf8: trace.smtputf8,
                 tls: self.tls.is_some(),
-                authenticated: match self.client {
-                    Client::Stranger => false,
-                },
+                // A relay window is no authentication: RFC 3848 means AUTH.
+                authenticated: matches!(self.client, Client::Sender(_)),
             },
             cipher: self.tls.as_ref().map(|tls| tls.cipher.as_str()),
             id,
@@ -140,11 +143,15 @@ impl Session {
 
     /// In the data of DATA.
     pub(super) fn data(&mut self, mut draft: Draft) -> Step {
-        if self.input.is_empty() {
+        if self.input.is_empty() && !draft.decoder.has_ended() {
             self.state = State::Data(draft);
             return Step::NeedsInput;
         }
-        let ended = self.take_data(&mut draft, self.input.len());
+        let length = self.portion(&draft, self.input.len());
+        let ended = self.take_data(&mut draft, length);
+        if draft.header_is_due() {
+            return self.read_authors(draft, Carrier::Data);
+        }
         match (ended, draft.fault()) {
             (false, _) => self.state = State::Data(draft),
             (true, None) => self.commit(draft),
@@ -160,17 +167,22 @@ impl Session {
                 self.state = State::Chunk(draft, chunk);
                 return Step::NeedsInput;
             }
-            let length = available(chunk.left, self.input.len());
+            let length = self.portion(&draft, available(chunk.left, self.input.len()));
             self.take_data(&mut draft, length);
             chunk.left -= length as u64;
+            if draft.header_is_due() {
+                return self.read_authors(draft, Carrier::Bdat(chunk));
+            }
             self.state = State::Chunk(draft, chunk);
             return Step::Done;
         }
         if chunk.last && draft.fault().is_none() {
             match draft.decoder.finish() {
-                Ok(b"") => {}
-                Ok(line_end) => self.actions.push_back(Action::Append(Bytes::from_static(line_end))),
+                Ok(line_end) => self.give_out(&mut draft, Bytes::from_static(line_end)),
                 Err(fault) => self.note_fault(&mut draft, fault.into()),
+            }
+            if draft.header_is_due() {
+                return self.read_authors(draft, Carrier::Bdat(chunk));
             }
         }
         match draft.fault() {
@@ -202,6 +214,15 @@ impl Session {
         }
     }
 
+    /// How many octets to take at once of `length` that are there: of a held header a line, so that
+    /// no octet of the body is taken before the header is judged.
+    fn portion(&self, draft: &Draft, length: usize) -> usize {
+        if !draft.holds_header() {
+            return length;
+        }
+        memchr(b'\n', &self.input[..length]).map_or(length, |at| at + 1)
+    }
+
     /// Takes mail data off the front of the input, at most `length` octets, and gives out what is
     /// good of them. Says whether they ended.
     fn take_data(&mut self, draft: &mut Draft, length: usize) -> bool {
@@ -214,13 +235,22 @@ impl Session {
         draft.count(&piece, &self.settings);
         if draft.fault().is_some() {
             self.actions.push_back(Action::Discard);
-        } else if !piece.is_empty() {
-            self.actions.push_back(Action::Append(piece.freeze()));
+        } else {
+            self.give_out(draft, piece.freeze());
         }
         decoded.ended
     }
 
-    fn note_fault(&mut self, draft: &mut Draft, fault: Fault) {
+    /// Gives out good mail data, or holds them while the header is held.
+    fn give_out(&mut self, draft: &mut Draft, data: Bytes) {
+        match &mut draft.submission {
+            Some(submission) if submission.is_holding() => submission.hold(&data),
+            _ if data.is_empty() => {}
+            _ => self.actions.push_back(Action::Append(data)),
+        }
+    }
+
+    pub(super) fn note_fault(&mut self, draft: &mut Draft, fault: Fault) {
         if draft.fault().is_none() {
             draft.refuse(fault);
             self.actions.push_back(Action::Discard);
@@ -238,6 +268,7 @@ impl Session {
             reverse_path: Some(draft.reverse_path.clone()),
             recipient: None,
             id: Some(draft.id),
+            account: draft.account(),
             reply: replies::faulty(fault),
         })
     }

@@ -96,7 +96,7 @@ fn after_ehlo_replies_have_status_codes_but_for_the_promised_lines() {
          S: 252 2.5.2 send some mail, i'll try my best
          C: HELP
          S: 214-2.0.0 this is Hikyaku, a mail system; it speaks SMTP as RFC 5321 has it
-         S: 214 2.0.0 HELO EHLO STARTTLS MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT
+         S: 214 2.0.0 HELO EHLO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT
          C: RSET
          S: 250 2.0.0 flushed
          C: RCPT TO:<abc@pobox.example>
@@ -549,7 +549,7 @@ fn the_clock_does_not_run_against_a_client_that_waits_for_us() {
     driver.sent();
     driver.session.receive("MAIL FROM:<>\r\nRCPT TO:<abc@pobox.example>\r\n".into(), driver.now);
     let judge = driver.session.next_action(driver.now, crate::driver::WALL);
-    assert!(matches!(judge, Some(smtp::Action::Judge(_))));
+    assert!(matches!(judge, Some(smtp::Action::Judge { .. })));
     driver.wait(Duration::from_secs(3600));
     assert!(!driver.closed && driver.events.is_empty());
     assert_eq!(driver.sent(), "250 ok\r\n", "the answer to MAIL, and no farewell");
@@ -562,7 +562,12 @@ fn an_answer_that_nobody_asked_for_changes_nothing() {
     driver.session.committed(Ok(envelope::QueueId::from_u64(1)));
     driver.session.opened(Ok(envelope::QueueId::from_u64(1)), driver.now);
     driver.session.judged(Err(envelope::Refusal::RelayDenied));
+    driver.session.authenticated(Ok(crate::driver::sender("abc", envelope::Entitlement::Authentication)));
+    driver.session.scram_keys(Err(smtp::AuthenticationFailure::Credentials), [0; 18]);
+    driver.session.sender_judged(Err(envelope::Refusal::SenderDenied));
+    driver.session.authors_judged(Ok(()));
+    driver.session.own_address(Err(envelope::Refusal::DirectoryUnavailable));
     driver.run();
     assert_eq!(driver.say("NOOP\r\n"), "250 ok\r\n");
-    assert!(driver.events.is_empty());
+    assert!(driver.events.is_empty() && *driver.session.client() == envelope::Client::Stranger);
 }

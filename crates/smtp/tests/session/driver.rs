@@ -1,17 +1,30 @@
-//! A shell for a session that lives in memory: it knows three addresses, and keeps what it is given.
+//! A shell for a session that lives in memory: it knows some addresses and passwords, and keeps what
+//! it is given.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use envelope::{
-    AccountName, Address, Destination, Envelope, Mailbox, QueueId, Recipient, Refusal, authorise,
+    AccountName, Address, Client, Destination, Entitlement, Envelope, Mailbox, QueueId, Refusal, ReversePath,
+    Sender, SenderRule, authorise, authorise_author,
 };
-use smtp::{Action, Event, NotAccepted, Peer, Session, Settings, TlsInfo};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use smtp::{
+    Action, AuthenticationFailure, Event, Judged, Mechanism, NotAccepted, Peer, ScramKeys, Session, Settings,
+    TlsInfo,
+};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
 pub const WALL: OffsetDateTime = datetime!(2026-11-24 07:05:36 +9);
+
+/// The password of abc and of every account that may not send.
+pub const PASSWORD: &str = "pass";
+pub const SALT: &[u8] = b"salt";
+pub const ITERATIONS: u32 = 3;
+pub const NONCE: [u8; 18] = [0; 18];
 
 pub struct Driver {
     pub session: Session,
@@ -21,6 +34,8 @@ pub struct Driver {
     pub writes: usize,
     /// The messages that were committed.
     pub accepted: Vec<(Envelope, Vec<u8>)>,
+    /// Whose they are.
+    pub senders: Vec<Option<Sender>>,
     /// The message under way, and the number of its pieces.
     pub draft: Option<(Envelope, Vec<u8>)>,
     pub pieces: usize,
@@ -30,11 +45,22 @@ pub struct Driver {
     pub opening: Result<(), NotAccepted>,
     pub committing: Result<(), NotAccepted>,
     pub tls: bool,
+    /// The accounts with a relay window for the client's address.
+    pub windows: Vec<&'static str>,
     ids: u64,
 }
 
 pub fn settings() -> Settings {
     Settings { offers_starttls: true, ..Settings::new("mx.pobox.example".parse().unwrap()) }
+}
+
+/// As [`settings`], with AUTH in clear text.
+pub fn settings_with_auth() -> Settings {
+    Settings { mechanisms: Mechanism::ALL.to_vec(), plaintext_auth: true, ..settings() }
+}
+
+pub fn sender(account: &str, entitlement: Entitlement) -> Sender {
+    Sender { account: account.parse().unwrap(), entitlement }
 }
 
 impl Driver {
@@ -47,6 +73,7 @@ impl Driver {
             output: Vec::new(),
             writes: 0,
             accepted: Vec::new(),
+            senders: Vec::new(),
             draft: None,
             pieces: 0,
             events: Vec::new(),
@@ -54,6 +81,7 @@ impl Driver {
             opening: Ok(()),
             committing: Ok(()),
             tls: false,
+            windows: Vec::new(),
             ids: 0,
         };
         driver.run();
@@ -101,8 +129,41 @@ impl Driver {
                     self.output.extend_from_slice(&octets);
                     self.writes += 1;
                 }
-                Action::Judge(address) => self.session.judged(verdict(self.session.client(), address)),
-                Action::Open(envelope) => {
+                Action::Authenticate(credentials) => {
+                    let right = credentials.password.as_str() == PASSWORD;
+                    let verdict = login(&credentials.name, right);
+                    self.session.authenticated(verdict);
+                }
+                Action::ScramKeys { name } => {
+                    let keys = match login(&name, true) {
+                        Err(AuthenticationFailure::TryLater) => Err(AuthenticationFailure::TryLater),
+                        sender => Ok(scram_keys(sender)),
+                    };
+                    self.session.scram_keys(keys, NONCE);
+                }
+                Action::JudgeSender { reverse_path, sender } => {
+                    let verdict = match reverse_path {
+                        ReversePath::Null => Ok(()),
+                        ReversePath::Address(address) => author(&sender, &address),
+                    };
+                    self.session.sender_judged(verdict);
+                }
+                Action::Judge { recipient, reverse_path, sender } => {
+                    let sender = sender.or_else(|| self.window(&reverse_path));
+                    let verdict = verdict(sender, recipient);
+                    self.session.judged(verdict);
+                }
+                Action::OwnAddress(sender) => {
+                    let own = format!("{}@pobox.example", sender.account);
+                    self.session.own_address(Ok(own.parse().unwrap()));
+                }
+                Action::JudgeAuthors { authors, sender } => {
+                    assert!(!authors.is_empty(), "nobody to judge");
+                    let verdict = authors.iter().try_for_each(|address| author(&sender, address));
+                    self.session.authors_judged(verdict);
+                }
+                Action::Open { envelope, sender } => {
+                    self.senders.push(sender);
                     assert!(self.draft.is_none(), "two messages at once");
                     let name = self.opening.map(|()| {
                         self.ids += 1;
@@ -146,20 +207,84 @@ impl Driver {
     }
 }
 
+impl Driver {
+    /// The window that a reverse-path is sent through.
+    fn window(&self, reverse_path: &ReversePath) -> Option<Sender> {
+        let mut windows = self.windows.iter().map(|account| sender(account, Entitlement::Window));
+        match reverse_path {
+            ReversePath::Null => windows.next(),
+            ReversePath::Address(address) => windows.find(|window| author(window, address).is_ok()),
+        }
+    }
+}
+
 /// abc, xyz and postmaster are ours; `slow@` is in a directory that does not answer.
-fn verdict(client: &envelope::Client, address: Address) -> Result<Recipient, Refusal> {
+fn leads_to(address: &Address) -> Result<Destination, Refusal> {
     let local = address.local_part.folded();
     let ours = address.host.domain().is_some_and(|d| d.as_str().ends_with("pobox.example"));
-    let destination = match (ours, local.as_str()) {
-        (_, "slow") => return Err(Refusal::DirectoryUnavailable),
-        (false, _) => Destination::Elsewhere,
-        (true, "abc" | "xyz" | "postmaster" | "太郎") => Destination::Local(Mailbox {
-            account: AccountName::parse("abc").unwrap(),
-            maildir: "/mail/abc".into(),
-        }),
-        (true, _) => Destination::NoSuchMailbox,
+    let account = match local.as_str() {
+        "slow" => return Err(Refusal::DirectoryUnavailable),
+        _ if !ours => return Ok(Destination::Elsewhere),
+        "abc" | "postmaster" | "太郎" => "abc",
+        "xyz" => "xyz",
+        _ => return Ok(Destination::NoSuchMailbox),
     };
-    authorise(client, address, &destination)
+    let account = AccountName::parse(account).unwrap();
+    Ok(Destination::Local(Mailbox { account, maildir: "/mail".into() }))
+}
+
+fn verdict(sender: Option<Sender>, address: Address) -> Result<Judged, Refusal> {
+    let leads_to = leads_to(&address)?;
+    let client = sender.clone().map_or(Client::Stranger, Client::Sender);
+    Ok(Judged { recipient: authorise(&client, address, &leads_to)?, sender })
+}
+
+fn author(sender: &Sender, address: &Address) -> Result<(), Refusal> {
+    authorise_author(sender, SenderRule::Account, &leads_to(address)?)
+}
+
+fn login(name: &str, right: bool) -> Result<Sender, AuthenticationFailure> {
+    match (name, right) {
+        ("slow", _) => Err(AuthenticationFailure::TryLater),
+        ("guessed", _) => Err(AuthenticationFailure::TooManyFailures),
+        ("suspended", true) => Err(AuthenticationFailure::Suspended),
+        ("reader", true) => Err(AuthenticationFailure::ReceiveOnly),
+        ("abc", true) => Ok(sender("abc", Entitlement::Authentication)),
+        _ => Err(AuthenticationFailure::Credentials),
+    }
+}
+
+fn scram_keys(sender: Result<Sender, AuthenticationFailure>) -> ScramKeys {
+    let salted = salted(PASSWORD);
+    let mut stored_key: [u8; 32] = Sha256::digest(mac(&salted, b"Client Key")).into();
+    if sender == Err(AuthenticationFailure::Credentials) {
+        // Nobody knows a password that leads here.
+        stored_key = [1; 32];
+    }
+    ScramKeys {
+        salt: SALT.to_vec(),
+        iterations: ITERATIONS,
+        stored_key: stored_key.into(),
+        server_key: mac(&salted, b"Server Key").into(),
+        sender,
+    }
+}
+
+pub fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// `Hi` of RFC 5802 §2.2.
+pub fn salted(password: &str) -> [u8; 32] {
+    let mut last = mac(password.as_bytes(), &[SALT, &[0, 0, 0, 1]].concat());
+    let mut sum = last;
+    for _ in 1..ITERATIONS {
+        last = mac(password.as_bytes(), &last);
+        sum.iter_mut().zip(last).for_each(|(octet, other)| *octet ^= other);
+    }
+    sum
 }
 
 /// Plays a dialogue of lines that begin with `C: ` and `S: `, and compares what the server says.

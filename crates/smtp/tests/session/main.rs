@@ -4,3 +4,4 @@
 mod dialogues;
 mod driver;
 mod properties;
+mod senders;

@@ -3,19 +3,19 @@
 use proptest::prelude::*;
 use smtp::Settings;
 
-use crate::driver::{Driver, settings};
+use crate::driver::{Driver, settings, settings_with_auth};
 
 /// Small limits, so that they are met often.
 fn tight() -> Settings {
     Settings {
-        message_size_max: 60,
-        header_size_max: 40,
+        message_size_max: 80,
+        header_size_max: 60,
         hops_max: 2,
         recipients_max: 2,
         errors_max: 6,
         // What follows STARTTLS depends on the cut, and must: see `after_starttls`.
         offers_starttls: false,
-        ..settings()
+        ..settings_with_auth()
     }
 }
 
@@ -40,18 +40,33 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
         b"EHLO c\r\n",
         b"HELO c\n",
         b"MAIL FROM:<>\r\n",
-        b"MAIL FROM:<a@x.example> SIZE=61\r\n",
+        b"MAIL FROM:<a@x.example> SIZE=81\r\n",
         b"RCPT TO:<abc@pobox.example>\r\n",
         b"RCPT TO:<nobody@pobox.example>\r\n",
         b"DATA\r\n",
         b"BDAT 5\r\n",
         b"BDAT 3 LAST\r\n",
-        b"BDAT 70 LAST\r\n",
+        b"BDAT 90 LAST\r\n",
+        b"BDAT 27\r\nFrom: abc@pobox.example\r\n\r\n",
         b"BDAT\r\n",
         b"RSET\r\n",
         b"NOOP\r\n",
         b"QUIT\r\n",
         b"X\r\n",
+        b"MAIL FROM:<abc@pobox.example>\r\n",
+        b"RCPT TO:<joe@x.example>\r\n",
+        b"AUTH PLAIN AGFiYwBwYXNz\r\n",
+        b"AUTH PLAIN AHh5egB4eXo=\r\n",
+        b"AUTH PLAIN\r\n",
+        b"AUTH LOGIN\r\n",
+        b"AUTH SCRAM-SHA-256 biwsbj1hYmMscj1h\r\n",
+        b"YWJj\r\n",
+        b"cGFzcw==\r\n",
+        b"*\r\n",
+        b"From: abc@pobox.example\r\n",
+        b"From: xyz@pobox.example\r\n",
+        b"From: (\r\n",
+        b"Date: a\r\n",
         b"Received: a\r\n",
         b"a: b\r\n",
         b"\r\n",
@@ -67,11 +82,53 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
     ];
     let start: &[u8] = b"MAIL FROM:<>\r\nRCPT TO:<abc@pobox.example>\r\nDATA\r\n";
     let chunks: &[u8] = b"MAIL FROM:<>\r\nRCPT TO:<abc@pobox.example>\r\nBDAT 5\r\n";
+    let submission: &[u8] =
+        b"RSET\r\nAUTH PLAIN AGFiYwBwYXNz\r\nMAIL FROM:<>\r\nRCPT TO:<joe@x.example>\r\nDATA\r\n";
     prop_oneof![
-        6 => proptest::sample::select(words).prop_map(<[u8]>::to_vec),
+        8 => proptest::sample::select(words).prop_map(<[u8]>::to_vec),
         1 => Just(start.to_vec()),
         1 => Just(chunks.to_vec()),
+        2 => Just(submission.to_vec()),
     ]
+}
+
+/// A customer's message, with as many faults as will fit.
+fn submission() -> impl Strategy<Value = Vec<u8>> {
+    let lines: Vec<&[u8]> = vec![
+        b"From: abc@pobox.example\r\n",
+        b"From: abc@pobox.example\r\n",
+        b"From: xyz@pobox.example\r\n",
+        b"From: (\r\n",
+        b"Sender: abc@pobox.example\r\n",
+        b"Date: a\r\n",
+        b"Received: a\r\n",
+        b"\r\n",
+        b"\r\n",
+        b"\r\n",
+        b"..\r\n",
+        b" x\r\n",
+        b"x",
+        b"\n",
+        b"\r",
+        b"\0",
+    ];
+    (proptest::collection::vec(proptest::sample::select(lines), 0..6), any::<bool>()).prop_map(
+        |(lines, chunks)| {
+            let message = lines.concat();
+            let start = b"AUTH PLAIN AGFiYwBwYXNz\r\nMAIL FROM:<>\r\nRCPT TO:<joe@x.example>\r\n";
+            let end = b"\r\n.\r\nNOOP\r\n";
+            match chunks {
+                true => {
+                    let (first, last) = message.split_at(message.len() / 2);
+                    let chunk = |data: &[u8], last| {
+                        [format!("BDAT {}{last}\r\n", data.len()).as_bytes(), data].concat()
+                    };
+                    [&start[..], &chunk(first, ""), &chunk(last, " LAST"), b"NOOP\r\n"].concat()
+                }
+                false => [&start[..], b"DATA\r\n", &message, end].concat(),
+            }
+        },
+    )
 }
 
 fn dialogue() -> impl Strategy<Value = Vec<u8>> {
@@ -83,7 +140,7 @@ proptest! {
 
     #[test]
     fn it_does_not_matter_how_a_pipelined_dialogue_is_cut(
-        input in dialogue(), cuts in proptest::collection::vec(1usize..20, 1..10),
+        input in prop_oneof![dialogue(), submission()], cuts in proptest::collection::vec(1usize..20, 1..10),
     ) {
         let whole = outcome(&input, || usize::MAX);
         prop_assert_eq!(&outcome(&input, || 1), &whole);
@@ -107,6 +164,43 @@ proptest! {
             let octets = line.as_bytes();
             prop_assert!(octets[..3].iter().all(u8::is_ascii_digit), "{}", line);
             prop_assert!(matches!(octets[3], b' ' | b'-') && line.len() <= 510, "{}", line);
+        }
+    }
+
+    /// Strangers' mail is neither judged nor completed nor changed.
+    #[test]
+    fn a_strangers_message_passes_octet_for_octet(
+        header in "((From|Sender|Date|Message-ID|Bcc|X)( |:|,|<a@x[.]example>|\\(|é|\r\n ){0,3}\r\n){0,6}",
+        body in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let body: Vec<u8> = body.into_iter().filter(|octet| !b"\r\n\0".contains(octet)).collect();
+        let message = [header.as_bytes(), b"\r\n.", &body, b"\r\n"].concat();
+        let mut driver = Driver::new(settings_with_auth());
+        driver.say("MAIL FROM:<joe@x.example>\r\nRCPT TO:<abc@pobox.example>\r\n");
+        driver.give(format!("BDAT {} LAST\r\n", message.len()).as_bytes());
+        driver.give(&message);
+        let (_, taken) = &driver.accepted[0];
+        let received_end = taken.windows(7).position(|octets| octets == b"+0900\r\n").unwrap() + 7;
+        prop_assert_eq!(&taken[received_end..], &message[..]);
+        prop_assert_eq!(&driver.senders, &[None]);
+    }
+
+    /// What a customer wrote is changed as little: the rest is put before it.
+    #[test]
+    fn a_submission_passes_octet_for_octet_behind_what_it_lacked(
+        header in "((From: abc@pobox[.]example|Sender: abc@pobox[.]example|Date:|message-id: x|Bcc:|x|X: y|\r\n z)\r\n){0,6}",
+        body in "(\r\nFrom: evil@y[.]example\r\n)?",
+    ) {
+        let message = format!("{header}{body}");
+        let mut driver = Driver::new(settings_with_auth());
+        driver.say("AUTH PLAIN AGFiYwBwYXNz\r\nMAIL FROM:<abc@pobox.example>\r\nRCPT TO:<joe@y.example>\r\n");
+        driver.give(format!("BDAT {} LAST\r\n{message}", message.len()).as_bytes());
+        for (_, taken) in &driver.accepted {
+            let text = String::from_utf8_lossy(taken);
+            let (_, rest) = text.split_once("+0900\r\n").unwrap();
+            prop_assert!(rest.ends_with(&message), "{}", rest);
+            let count = |name| message::fields(taken).filter(|field| field.is(name)).count();
+            prop_assert!(count("From") == 1 && count("Date") >= 1 && count("Message-ID") >= 1, "{}", text);
         }
     }
 
