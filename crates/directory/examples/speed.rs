@@ -1,18 +1,21 @@
-//! How long lookups and logins take with 100,000 accounts, on this machine.
+//! How long lookups and logins take with 100,000 accounts of 10 addresses each, or with as many accounts
+//! as the argument says, on this machine.
 //!
-//! `cargo run --release -p hikyaku-directory --example speed`
+//! `cargo run --release -p hikyaku-directory --example speed [ACCOUNTS]`
 #![forbid(unsafe_code)]
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use directory::{Actor, NewAccount, Password, Settings, Store};
-use envelope::{Address, DomainKind, Language};
+use envelope::{AccountName, Address, DomainKind, Language};
 
-const ACCOUNTS: u32 = 100_000;
+const ADDRESSES_EACH: u32 = 10;
 const ROUNDS: u32 = 200_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let accounts: u32 = std::env::args().nth(1).map_or(Ok(100_000), |count| count.parse())?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("directory.db");
     let store = Store::open(&path, Settings::new("/var/mail/hikyaku"))?;
@@ -23,12 +26,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     store.add_account(new, &who)?;
     store.add_domain("shop.example".parse()?, DomainKind::Virtual { owner: "abc".parse()? }, &who)?;
     // All at once: one by one, each would wait for the disk.
-    rusqlite::Connection::open(&path)?.execute(
+    let file = rusqlite::Connection::open(&path)?;
+    file.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
          INSERT INTO accounts (name, state, language, operator, maildir, created)
          SELECT 'user' || i, 'active', 'ja', 0, printf('%02x/user%d.%d/Maildir', i % 256, i, i + 1), 0 FROM n",
-        [ACCOUNTS],
+        [accounts],
     )?;
+    file.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 - 1)
+         INSERT INTO instructions (account, name, text, active, updated)
+         SELECT id, '-list' || i, '&a@there.example' || char(10) || '&b@there.example' || char(10), 1, 0
+         FROM accounts, n WHERE name LIKE 'user%' ORDER BY id, '-list' || i",
+        [ADDRESSES_EACH],
+    )?;
+    drop(file);
 
     for (what, pattern) in [
         ("account", "user#@pobox.example"),
@@ -38,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("unknown", "nobody#@pobox.example"),
         ("16 dashes", "a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p-#@pobox.example"),
     ] {
-        let addresses: Vec<Address> = scattered()
+        let addresses: Vec<Address> = scattered(accounts)
             .map(|number| pattern.replace('#', &number.to_string()).parse())
             .collect::<Result<_, _>>()?;
         let mut next = addresses.iter();
@@ -47,6 +59,34 @@ fn main() -> Result<(), Box<dyn Error>> {
             measure(|| next.next().is_some_and(|to| store.resolve(to).is_ok())),
         );
     }
+    let names: Vec<AccountName> =
+        scattered(accounts).map(|number| format!("user{number}").parse()).collect::<Result<_, _>>()?;
+    for (what, candidates) in [
+        ("own", &[".qmail-list7", ".qmail-default"][..]),
+        ("none", &[".qmail-foo-bar", ".qmail-foo-default", ".qmail-default"]),
+    ] {
+        let mut next = names.iter();
+        let find = || next.next().is_some_and(|name| store.find_instructions(name, candidates).is_ok());
+        print(&format!("find_instructions, {what}"), measure(find));
+    }
+    let now = 1_800_000_000;
+    let clients: Vec<IpAddr> = scattered(accounts).map(|number| IpAddr::V4(number.into())).collect();
+    let mut next = clients.iter().zip(&names);
+    let open = || next.next().is_some_and(|(client, name)| store.open_window(*client, name, now).is_ok());
+    print("open_window", measure(open));
+    let mut next = clients.iter();
+    print("windows", measure(|| next.next().is_some_and(|client| store.windows(*client, now).is_ok())));
+    let to: [Address; 1] = ["a@there.example".parse()?];
+    let mut next = names.iter();
+    let may_send = || next.next().is_some_and(|name| store.may_send(name, &to, 1, now).is_ok());
+    print("may_send", measure(may_send));
+    let mut next = names.iter();
+    let count = || next.next().is_some_and(|name| store.count_sent(name, &to, now).is_ok());
+    print("count_sent", measure(count));
+    let started = Instant::now();
+    store.flush_usage();
+    print("flush_usage, what is left", started.elapsed());
+    print("scram_keys, unknown name", measure(|| store.scram_keys("nobody").is_ok()));
     print("change_count", measure(|| store.change_count().is_ok()));
     let started = Instant::now();
     store.login("abc", "abc-try")?;
@@ -56,8 +96,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Numbers of accounts in no order, so that neighbours share no page.
-fn scattered() -> impl Iterator<Item = u32> {
-    (0..ROUNDS).map(|round| round.wrapping_mul(7_919) % ACCOUNTS + 1)
+fn scattered(accounts: u32) -> impl Iterator<Item = u32> {
+    (0..ROUNDS).map(move |round| round.wrapping_mul(7_919) % accounts + 1)
 }
 
 fn measure(mut step: impl FnMut() -> bool) -> Duration {

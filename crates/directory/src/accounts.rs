@@ -215,11 +215,15 @@ fn account(
 
 /// The account's row, by which other tables know it.
 pub(crate) fn id_of(connection: &Connection, name: &AccountName) -> Result<i64, ChangeError> {
+    id_if_any(connection, name)?.ok_or_else(|| ChangeError::NoSuchAccount(name.clone()))
+}
+
+/// As [`id_of`]; none if there is no such account.
+pub(crate) fn id_if_any(connection: &Connection, name: &AccountName) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT id FROM accounts WHERE name = ?1")?
         .query_row([name.as_str()], |row| row.get(0))
-        .optional()?
-        .ok_or_else(|| ChangeError::NoSuchAccount(name.clone()))
+        .optional()
 }
 
 /// Ends what the account was granted before, in every process.

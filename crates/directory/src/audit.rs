@@ -69,6 +69,7 @@ impl Store {
 pub(crate) enum Change<'a> {
     DomainAdded(&'a HostedDomain),
     DomainRemoved(&'a Domain),
+    CatchAllSet(&'a Domain, Option<&'a AccountName>),
     AccountAdded(&'a AccountName, bool),
     AccountRemoved(&'a AccountName),
     PasswordSet(&'a AccountName),
@@ -98,6 +99,16 @@ impl fmt::Display for Change<'_> {
             Change::DomainAdded(HostedDomain { name, kind: DomainKind::Virtual { owner } }) => {
                 write!(f, "virtual domain {name} of {owner} added")
             }
+            Change::DomainAdded(HostedDomain { name, kind: DomainKind::Alias { of } }) => {
+                write!(f, "alias domain {name} of {of} added")
+            }
+            Change::DomainAdded(HostedDomain { name, kind: DomainKind::Relay }) => {
+                write!(f, "relay domain {name} added")
+            }
+            Change::CatchAllSet(name, Some(account)) => {
+                write!(f, "domain {name} has the catch-all {account}")
+            }
+            Change::CatchAllSet(name, None) => write!(f, "domain {name} has no catch-all any more"),
             Change::DomainRemoved(name) => write!(f, "domain {name} removed"),
             Change::AccountAdded(name, true) => write!(f, "account {name} added as operator"),
             Change::AccountAdded(name, false) => write!(f, "account {name} added"),

@@ -3,6 +3,7 @@
 use envelope::{AccountName, Domain, DomainKind, HostedDomain};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use crate::accounts::{id_if_any, id_of};
 use crate::audit::{Actor, Change};
 use crate::error::{ChangeError, StoreError};
 use crate::rows;
@@ -12,8 +13,8 @@ impl Store {
     /// Hosts a domain.
     ///
     /// # Errors
-    /// If it is hosted already, its owner does not exist, or it is (or would make) the sub-domain
-    /// of another account.
+    /// If it is hosted already, its owner or the domain that it is to be an alias of does not exist, or it
+    /// is (or would make) the sub-domain of another account.
     pub fn add_domain(
         &self,
         name: Domain,
@@ -22,30 +23,16 @@ impl Store {
     ) -> Result<HostedDomain, ChangeError> {
         let hosted = HostedDomain { name, kind };
         self.change(who, |change, trail| {
-            if kind_of(change, &hosted.name)?.is_some() {
+            if effective(change, &hosted.name)?.is_some() {
                 return Err(ChangeError::DomainExists(hosted.name));
             }
-            if let Some((domain, account)) = sub_domain_taken(change, &hosted)? {
+            let new = New::of(change, &hosted.kind)?;
+            if let Some((domain, account)) = sub_domain_taken(change, &hosted.name, &new)? {
                 return Err(ChangeError::SubDomainTaken { domain, account });
             }
-            match &hosted.kind {
-                DomainKind::Provider => {
-                    change
-                        .prepare_cached("INSERT INTO domains (name, kind) VALUES (?1, 'provider')")?
-                        .execute([hosted.name.as_str()])?;
-                }
-                DomainKind::Virtual { owner } => {
-                    let inserted = change
-                        .prepare_cached(
-                            "INSERT INTO domains (name, kind, owner)
-                             SELECT ?1, 'virtual', id FROM accounts WHERE name = ?2",
-                        )?
-                        .execute([hosted.name.as_str(), owner.as_str()])?;
-                    if inserted == 0 {
-                        return Err(ChangeError::NoSuchAccount(owner.clone()));
-                    }
-                }
-            }
+            change
+                .prepare_cached("INSERT INTO domains (name, kind, owner, target) VALUES (?1, ?2, ?3, ?4)")?
+                .execute((hosted.name.as_str(), new.kind.as_str(), new.owner, new.target))?;
             trail.note(&Change::DomainAdded(&hosted))?;
             Ok(hosted)
         })
@@ -59,13 +46,16 @@ impl Store {
     pub fn domains(&self) -> Result<Vec<HostedDomain>, StoreError> {
         self.read(|reader| {
             let mut all = reader.prepare_cached(
-                "SELECT domains.name, kind, accounts.name FROM domains
-                 LEFT JOIN accounts ON accounts.id = owner ORDER BY domains.id",
+                "SELECT domains.name, domains.kind, accounts.name, targets.name FROM domains
+                 LEFT JOIN accounts ON accounts.id = domains.owner
+                 LEFT JOIN domains AS targets ON targets.id = domains.target ORDER BY domains.id",
             )?;
             let domains = all.query_map([], |row| {
                 let kind = match kind(row, 1)? {
                     Kind::Provider => DomainKind::Provider,
                     Kind::Virtual => DomainKind::Virtual { owner: rows::parsed(row, 2)? },
+                    Kind::Alias => DomainKind::Alias { of: rows::parsed(row, 3)? },
+                    Kind::Relay => DomainKind::Relay,
                 };
                 Ok(HostedDomain { name: rows::parsed(row, 0)?, kind })
             })?;
@@ -76,11 +66,15 @@ impl Store {
     /// No longer hosts a domain.
     ///
     /// # Errors
-    /// If it is not hosted, or it is the only provider domain and there are accounts.
+    /// If it is not hosted, it has aliases, or it is the only provider domain and there are accounts.
     pub fn remove_domain(&self, name: &Domain, who: &Actor) -> Result<(), ChangeError> {
         self.change(who, |change, trail| {
-            let kind = kind_of(change, name)?.ok_or_else(|| ChangeError::NoSuchDomain(name.clone()))?;
-            if matches!(kind, Kind::Provider) {
+            let domain = effective(change, name)?.ok_or_else(|| ChangeError::NoSuchDomain(name.clone()))?;
+            let aliases = aliases_of(change, name)?;
+            if !aliases.is_empty() {
+                return Err(ChangeError::HasAliases { domain: name.clone(), aliases });
+            }
+            if domain.kind == Kind::Provider && !domain.is_alias {
                 let only: bool = change
                     .prepare_cached("SELECT count(*) = 1 FROM domains WHERE kind = 'provider'")?
                     .query_row([], |row| row.get(0))?;
@@ -93,13 +87,53 @@ impl Store {
             Ok(trail.note(&Change::DomainRemoved(name))?)
         })
     }
+
+    /// Has an account receive what is for nobody directly under a provider domain; none, that it is
+    /// refused again. Sub-domains are not meant: they are their accounts', or nobody's.
+    ///
+    /// # Errors
+    /// If the domain is no provider domain, or there is no such account.
+    pub fn set_catch_all(
+        &self,
+        name: &Domain,
+        account: Option<&AccountName>,
+        who: &Actor,
+    ) -> Result<(), ChangeError> {
+        self.change(who, |change, trail| {
+            provider(change, name)?;
+            let id = account.map(|account| id_of(change, account)).transpose()?;
+            change
+                .prepare_cached("UPDATE domains SET catch_all = ?2 WHERE name = ?1")?
+                .execute((name.as_str(), id))?;
+            Ok(trail.note(&Change::CatchAllSet(name, account))?)
+        })
+    }
+
+    /// Who receives what is for nobody directly under a provider domain.
+    ///
+    /// # Errors
+    /// If the domain is no provider domain.
+    pub fn catch_all(&self, name: &Domain) -> Result<Option<AccountName>, ChangeError> {
+        self.ask(|moment| {
+            provider(moment, name)?;
+            Ok(moment
+                .prepare_cached(
+                    "SELECT accounts.name FROM domains JOIN accounts ON accounts.id = catch_all
+                     WHERE domains.name = ?1",
+                )?
+                .query_row([name.as_str()], |row| rows::parsed(row, 0))
+                .optional()?)
+        })
+    }
 }
 
 /// What the column `kind` says.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Provider,
     Virtual,
+    Alias,
+    Relay,
 }
 
 impl Kind {
@@ -107,13 +141,15 @@ impl Kind {
         match self {
             Kind::Provider => "provider",
             Kind::Virtual => "virtual",
+            Kind::Alias => "alias",
+            Kind::Relay => "relay",
         }
     }
 }
 
 /// Reads the column `kind`.
 pub(crate) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
-    rows::one_of(row, column, &[Kind::Provider, Kind::Virtual], Kind::as_str)
+    rows::one_of(row, column, &[Kind::Provider, Kind::Virtual, Kind::Alias, Kind::Relay], Kind::as_str)
 }
 
 /// A hosted domain that is the sub-domain of an account of this name, were there one.
@@ -123,51 +159,115 @@ pub(crate) fn hosted_sub_domain(
 ) -> rusqlite::Result<Option<Domain>> {
     connection
         .prepare_cached(
-            "SELECT hosted.name FROM domains AS provider
-             JOIN domains AS hosted ON hosted.name = ?1 || '.' || provider.name
-             WHERE provider.kind = 'provider' LIMIT 1",
+            "SELECT hosted.name FROM domains AS parent
+             JOIN domains AS target ON target.id = coalesce(parent.target, parent.id)
+             JOIN domains AS hosted ON hosted.name = ?1 || '.' || parent.name
+             WHERE target.kind = 'provider' LIMIT 1",
         )?
         .query_row([name.as_str()], |row| rows::parsed(row, 0))
         .optional()
 }
 
-/// What kind of domain of ours this is, if it is one.
-fn kind_of(connection: &Connection, name: &Domain) -> rusqlite::Result<Option<Kind>> {
+/// What a domain of ours is in effect: an alias is what it is an alias of.
+struct Effective {
+    id: i64,
+    kind: Kind,
+    owner: Option<i64>,
+    is_alias: bool,
+}
+
+fn effective(connection: &Connection, name: &Domain) -> rusqlite::Result<Option<Effective>> {
     connection
-        .prepare_cached("SELECT kind FROM domains WHERE name = ?1")?
-        .query_row([name.as_str()], |row| kind(row, 0))
+        .prepare_cached(
+            "SELECT domains.id, targets.kind, targets.owner, domains.target IS NOT NULL FROM domains
+             JOIN domains AS targets ON targets.id = coalesce(domains.target, domains.id)
+             WHERE domains.name = ?1",
+        )?
+        .query_row([name.as_str()], |row| {
+            Ok(Effective { id: row.get(0)?, kind: kind(row, 1)?, owner: row.get(2)?, is_alias: row.get(3)? })
+        })
         .optional()
 }
 
-/// The sub-domain on which `new` and an account would both have a claim, and the account. Who owns
-/// both, has no quarrel.
+/// That a domain is a provider domain of ours, and no alias of one.
+fn provider(connection: &Connection, name: &Domain) -> Result<(), ChangeError> {
+    match effective(connection, name)? {
+        None => Err(ChangeError::NoSuchDomain(name.clone())),
+        Some(domain) if domain.kind == Kind::Provider && !domain.is_alias => Ok(()),
+        Some(_) => Err(ChangeError::NoProviderDomain(name.clone())),
+    }
+}
+
+fn aliases_of(connection: &Connection, name: &Domain) -> rusqlite::Result<Vec<Domain>> {
+    connection
+        .prepare_cached(
+            "SELECT name FROM domains WHERE target = (SELECT id FROM domains WHERE name = ?1) ORDER BY id",
+        )?
+        .query_map([name.as_str()], |row| rows::parsed(row, 0))?
+        .collect()
+}
+
+/// A domain to be hosted, as its row has it.
+struct New {
+    kind: Kind,
+    owner: Option<i64>,
+    target: Option<i64>,
+    /// Whether accounts will have addresses and sub-domains under it.
+    is_provider: bool,
+    /// Whose it will be.
+    belongs_to: Option<i64>,
+}
+
+impl New {
+    fn of(change: &Connection, kind: &DomainKind) -> Result<New, ChangeError> {
+        let plain = |kind| New { kind, owner: None, target: None, is_provider: false, belongs_to: None };
+        Ok(match kind {
+            DomainKind::Provider => New { is_provider: true, ..plain(Kind::Provider) },
+            DomainKind::Virtual { owner } => {
+                let owner = Some(id_of(change, owner)?);
+                New { owner, belongs_to: owner, ..plain(Kind::Virtual) }
+            }
+            DomainKind::Alias { of } => {
+                let target = effective(change, of)?.ok_or_else(|| ChangeError::NoSuchDomain(of.clone()))?;
+                // A chain of aliases would have to be followed at each look.
+                if target.is_alias || target.kind == Kind::Relay {
+                    return Err(ChangeError::NoTargetOfAlias(of.clone()));
+                }
+                let is_provider = target.kind == Kind::Provider;
+                New { target: Some(target.id), belongs_to: target.owner, is_provider, ..plain(Kind::Alias) }
+            }
+            DomainKind::Relay => plain(Kind::Relay),
+        })
+    }
+}
+
+/// The sub-domain on which a new domain and an account would both have a claim, and the account. Who
+/// owns both, has no quarrel.
 fn sub_domain_taken(
     connection: &Connection,
-    new: &HostedDomain,
+    name: &Domain,
+    new: &New,
 ) -> rusqlite::Result<Option<(Domain, AccountName)>> {
-    if let Some((label, parent)) = new.name.split_first_label()
+    if let Some((label, parent)) = name.split_first_label()
         && let Ok(account) = AccountName::parse(label)
-        && !matches!(&new.kind, DomainKind::Virtual { owner } if *owner == account)
-        && matches!(kind_of(connection, &parent)?, Some(Kind::Provider))
-        && exists(connection, &account)?
+        && let Some(Effective { kind: Kind::Provider, .. }) = effective(connection, &parent)?
+        && let Some(id) = id_if_any(connection, &account)?
+        && new.belongs_to != Some(id)
     {
-        return Ok(Some((new.name.clone(), account)));
+        return Ok(Some((name.clone(), account)));
     }
-    if new.kind != DomainKind::Provider {
+    if !new.is_provider {
         return Ok(None);
     }
     connection
         .prepare_cached(
             "SELECT domains.name, accounts.name FROM accounts
              JOIN domains ON domains.name = accounts.name || '.' || ?1
-             WHERE domains.owner IS NOT accounts.id LIMIT 1",
+             JOIN domains AS targets ON targets.id = coalesce(domains.target, domains.id)
+             WHERE targets.owner IS NOT accounts.id LIMIT 1",
         )?
-        .query_row([new.name.as_str()], |row| Ok((rows::parsed(row, 0)?, rows::parsed(row, 1)?)))
+        .query_row([name.as_str()], |row| Ok((rows::parsed(row, 0)?, rows::parsed(row, 1)?)))
         .optional()
-}
-
-fn exists(connection: &Connection, account: &AccountName) -> rusqlite::Result<bool> {
-    connection.prepare_cached("SELECT 1 FROM accounts WHERE name = ?1")?.exists([account.as_str()])
 }
 
 #[cfg(test)]
@@ -257,5 +357,81 @@ mod tests {
         example.add_domain("pobox.example", DomainKind::Provider);
         example.store.remove_domain(&domain("pobox.example"), &WHO).unwrap();
         assert_eq!(example.store.domains().unwrap(), []);
+    }
+
+    fn alias_of(text: &str) -> DomainKind {
+        DomainKind::Alias { of: domain(text) }
+    }
+
+    #[test]
+    fn an_alias_is_of_a_provider_or_virtual_domain_that_then_stays() {
+        let example = Example::pobox();
+        example.add_domain("shop2.example", alias_of("shop.example"));
+        example.add_domain("backup.example", DomainKind::Relay);
+        for of in ["shop2.example", "backup.example"] {
+            let refused = refusal(&example, "b.example", alias_of(of));
+            assert!(matches!(refused, ChangeError::NoTargetOfAlias(_)), "{of}");
+        }
+        assert!(matches!(
+            refusal(&example, "b.example", alias_of("c.example")),
+            ChangeError::NoSuchDomain(d) if d == domain("c.example")
+        ));
+        assert_eq!(
+            example.store.remove_domain(&domain("shop.example"), &WHO).unwrap_err().to_string(),
+            "the domain shop.example has the domain shop2.example as an alias; remove it first by `hikyaku domain remove`"
+        );
+        let kinds: Vec<_> = example.store.domains().unwrap().into_iter().map(|d| d.kind).collect();
+        assert_eq!(kinds[2..], [alias_of("shop.example"), DomainKind::Relay]);
+        example.store.remove_domain(&domain("shop2.example"), &WHO).unwrap();
+        example.store.remove_domain(&domain("shop.example"), &WHO).unwrap();
+    }
+
+    #[test]
+    fn an_alias_of_a_provider_domain_takes_no_sub_domain_from_anybody() {
+        let example = Example::pobox();
+        example.add_domain("abc.box.example", virtual_of("xyz"));
+        let refused = refusal(&example, "box.example", alias_of("pobox.example"));
+        assert!(matches!(refused, ChangeError::SubDomainTaken { account, .. } if account == name("abc")));
+        example.add_domain("mail.example", alias_of("pobox.example"));
+        for kind in
+            [virtual_of("xyz"), DomainKind::Relay, alias_of("shop.example"), alias_of("pobox.example")]
+        {
+            let refused = refusal(&example, "abc.mail.example", kind);
+            assert!(matches!(refused, ChangeError::SubDomainTaken { .. }));
+        }
+        example.add_domain("xyz.mail.example", alias_of("shop.example"));
+        example.add_domain("new.mail.example", DomainKind::Relay);
+        let refused = example.store.add_account(new_account("new"), &WHO).unwrap_err();
+        assert!(matches!(refused, ChangeError::SubDomainTaken { .. }));
+        // An alias does not stand in for the last provider domain.
+        example.store.remove_domain(&domain("mail.example"), &WHO).unwrap();
+        assert!(example.store.remove_domain(&domain("pobox.example"), &WHO).is_err());
+    }
+
+    #[test]
+    fn a_catch_all_is_an_account_of_a_provider_domain_and_goes_with_it() {
+        let example = Example::pobox();
+        let pobox = domain("pobox.example");
+        let set = |name: &str, account: Option<&str>| {
+            let account = account.map(crate::example::name);
+            example.store.set_catch_all(&domain(name), account.as_ref(), &WHO)
+        };
+        set("pobox.example", Some("abc")).unwrap();
+        assert_eq!(example.store.catch_all(&pobox).unwrap(), Some(name("abc")));
+        example.add_domain("mail.example", alias_of("pobox.example"));
+        for wrong in ["shop.example", "mail.example"] {
+            assert!(matches!(set(wrong, Some("abc")), Err(ChangeError::NoProviderDomain(_))), "{wrong}");
+        }
+        assert!(matches!(set("b.example", None), Err(ChangeError::NoSuchDomain(_))));
+        assert!(matches!(set("pobox.example", Some("nobody")), Err(ChangeError::NoSuchAccount(_))));
+        example.store.remove_account(&name("abc"), &WHO).unwrap();
+        assert_eq!(example.store.catch_all(&pobox).unwrap(), None);
+        set("pobox.example", Some("xyz")).unwrap();
+        set("pobox.example", None).unwrap();
+        let trail: Vec<_> = example.store.audit_trail(2).unwrap().into_iter().map(|e| e.what).collect();
+        assert_eq!(
+            trail,
+            ["domain pobox.example has no catch-all any more", "domain pobox.example has the catch-all xyz"]
+        );
     }
 }

@@ -119,6 +119,26 @@ pub enum ChangeError {
     /// The domain is not hosted.
     #[error("the domain {0} is not hosted here; `hikyaku domain list` shows those that are")]
     NoSuchDomain(Domain),
+    /// Aliases would be left without the domain that they mean.
+    #[error(
+        "the domain {domain} has {} as an alias; remove it first by `hikyaku domain remove`",
+        list(aliases)
+    )]
+    HasAliases {
+        /// The domain that was to go.
+        domain: Domain,
+        /// Its aliases.
+        aliases: Vec<Domain>,
+    },
+    /// An alias can only be of a domain with addresses of its own here.
+    #[error(
+        "the domain {0} has no addresses of its own here; make it an alias of a provider or virtual domain, which \
+         `hikyaku domain list` shows"
+    )]
+    NoTargetOfAlias(Domain),
+    /// Only a provider domain has what was asked for.
+    #[error("the domain {0} is no provider domain; `hikyaku domain list` shows those that are")]
+    NoProviderDomain(Domain),
     /// Accounts would be left without an address.
     #[error(
         "{accounts} account(s) have their addresses under {domain}, and there is no other provider domain; \

@@ -8,7 +8,7 @@ use envelope::{AccountName, Plan};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::id_of;
+use crate::accounts::{id_if_any, id_of};
 use crate::audit::{Actor, Change};
 use crate::error::{ChangeError, StoreError};
 use crate::extension::{Extension, key_of_file};
@@ -228,7 +228,7 @@ impl Store {
         candidates: &[&str],
     ) -> Result<Option<FoundInstructions>, StoreError> {
         self.read(|moment| {
-            let Some(id) = lookup_id(moment, account)? else { return Ok(None) };
+            let Some(id) = id_if_any(moment, account)? else { return Ok(None) };
             let mut find = moment.prepare_cached(
                 "SELECT text FROM instructions WHERE account = ?1 AND name = ?2 AND active",
             )?;
@@ -248,7 +248,7 @@ impl Store {
     /// If the store fails.
     pub fn have_instructions(&self, account: &AccountName, names: &[&str]) -> Result<Vec<bool>, StoreError> {
         self.read(|moment| {
-            let Some(id) = lookup_id(moment, account)? else { return Ok(vec![false; names.len()]) };
+            let Some(id) = id_if_any(moment, account)? else { return Ok(vec![false; names.len()]) };
             let mut find = moment
                 .prepare_cached("SELECT 1 FROM instructions WHERE account = ?1 AND name = ?2 AND active")?;
             let exists = |name: &&str| key_of_file(name).map_or(Ok(false), |key| find.exists((id, key)));
@@ -298,13 +298,6 @@ impl<'a> Writing<'a> {
             .execute((self.id, extension.key(), text, unix_now()))?;
         Ok(())
     }
-}
-
-fn lookup_id(moment: &Connection, account: &AccountName) -> rusqlite::Result<Option<i64>> {
-    moment
-        .prepare_cached("SELECT id FROM accounts WHERE name = ?1")?
-        .query_row([account.as_str()], |row| row.get(0))
-        .optional()
 }
 
 fn there_were(changed: usize, account: &AccountName, extension: &Extension) -> Result<(), ChangeError> {

@@ -188,11 +188,11 @@ pub(crate) fn named(moment: &Connection, settings: &Settings, text: &str) -> rus
     let Some((local_part, domain)) = text.split_once('@') else { return Ok(account(text, true)) };
     let Ok(domain) = Domain::parse(domain) else { return Ok(None) };
     Ok(match (Lookup { moment, settings }).hosted(&domain)? {
-        Some(Hosted::Provider) => account(local_part, true),
+        Some(Hosted::Provider { .. }) => account(local_part, true),
         Some(Hosted::Virtual(owner)) => {
             LocalPart::new(local_part).ok().map(|_| Named { name: owner.account, hosted: true })
         }
-        None => account(local_part, false),
+        Some(Hosted::Relay) | None => account(local_part, false),
     })
 }
 
@@ -246,6 +246,12 @@ mod tests {
         let example = pobox();
         example.set_password("xyz", "xyz-try");
         for right in ["xyz", "xyz@pobox.example", "order@shop.example", "O.r-d+er@SHOP.example"] {
+            assert_eq!(login(&example, right, "xyz-try"), Ok("xyz".into()), "{right}");
+        }
+        let alias = |of: &str| envelope::DomainKind::Alias { of: of.parse().unwrap() };
+        example.add_domain("shop2.example", alias("shop.example"));
+        example.add_domain("box.example", alias("pobox.example"));
+        for right in ["order@shop2.example", "xyz@box.example"] {
             assert_eq!(login(&example, right, "xyz-try"), Ok("xyz".into()), "{right}");
         }
         for wrong in ["@shop.example", "order@www.shop.example", "order@xyz.pobox.example"] {

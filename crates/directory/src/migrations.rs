@@ -20,6 +20,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("grants", include_str!("migrations/0003_grants.sql")),
     ("credentials", include_str!("migrations/0004_credentials.sql")),
     ("instructions", include_str!("migrations/0005_instructions.sql")),
+    ("domain_kinds", include_str!("migrations/0006_domain_kinds.sql")),
 ];
 
 /// The latest schema that this version knows.

@@ -8,7 +8,10 @@
 //! | `abc-foo@`, `abc+foo@pobox.example` | abc, unless an account has a longer part of it as its name |
 //! | `foo@abc.pobox.example`, whatever foo is | abc |
 //! | `postmaster@`, `abuse@pobox.example` | the account of that name, else the oldest operator, else the oldest account |
+//! | any other local-part under `pobox.example` | its catch-all account, if it has one, else no such mailbox |
 //! | `foo@shop.example`, a virtual domain | its owner |
+//! | `foo@shop2.example`, an alias of `shop.example` | as `foo@shop.example`; so with an alias of a provider domain, and its sub-domains |
+//! | `foo@backup.example`, a relay domain | relayed |
 //! | `foo@[192.0.2.1]`, our own address | as under the first provider domain |
 //! | `foo@nobody.pobox.example` | no such mailbox: the sub-domains of a provider domain are ours |
 //! | anything else | elsewhere |
@@ -19,11 +22,13 @@
 //! suspended account goes on receiving. Case makes no difference.
 
 use envelope::{AccountName, Address, Destination, Domain, Host, LocalAddress, Mailbox};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::accounts::read_mailbox;
 use crate::domains::{Kind, kind};
 use crate::error::StoreError;
+use crate::rows;
 use crate::store::{Settings, Store};
 
 impl Store {
@@ -44,8 +49,27 @@ pub(crate) struct Lookup<'a> {
 
 /// A domain of ours, as far as addresses go.
 pub(crate) enum Hosted {
-    Provider,
+    Provider {
+        /// Who gets what is for nobody.
+        catch_all: Option<Mailbox>,
+    },
     Virtual(Mailbox),
+    Relay,
+}
+
+/// The columns of a domain, or of the one that it is an alias of.
+macro_rules! hosted {
+    () => {
+        "target.kind, owner.name, owner.maildir, catch_all.name, catch_all.maildir"
+    };
+}
+
+/// Who owns it, and who gets what is for nobody.
+macro_rules! people {
+    () => {
+        "LEFT JOIN accounts AS owner ON owner.id = target.owner
+         LEFT JOIN accounts AS catch_all ON catch_all.id = target.catch_all"
+    };
 }
 
 /// An account, as far as addresses go.
@@ -63,15 +87,16 @@ impl Lookup<'_> {
             Host::Literal(ip) => {
                 let ip = ip.to_canonical();
                 let own = self.settings.own_addresses.iter().any(|own| own.to_canonical() == ip);
-                return match own && self.any_provider()? {
-                    true => self.under_provider(local_part),
-                    false => Ok(Destination::Elsewhere),
-                };
+                if own && let Some(Hosted::Provider { catch_all }) = self.first_provider()? {
+                    return self.under_provider(local_part, catch_all);
+                }
+                return Ok(Destination::Elsewhere);
             }
         };
         match self.hosted(domain)? {
-            Some(Hosted::Provider) => self.under_provider(local_part),
+            Some(Hosted::Provider { catch_all }) => self.under_provider(local_part, catch_all),
             Some(Hosted::Virtual(owner)) => Ok(local(owner, Some(local_part))),
+            Some(Hosted::Relay) => Ok(Destination::Relayed),
             None => self.sub_domain(local_part, domain),
         }
     }
@@ -79,7 +104,7 @@ impl Lookup<'_> {
     /// Anything at `abc.pobox.example`.
     fn sub_domain(&self, local_part: &str, domain: &Domain) -> rusqlite::Result<Destination> {
         if let Some((label, parent)) = domain.split_first_label()
-            && let Some(Hosted::Provider) = self.hosted(&parent)?
+            && let Some(Hosted::Provider { .. }) = self.hosted(&parent)?
         {
             let owner = self.account(label)?.filter(|owner| owner.sub_domain_addresses);
             return Ok(
@@ -90,7 +115,7 @@ impl Lookup<'_> {
     }
 
     /// A local-part directly under a provider domain.
-    fn under_provider(&self, local_part: &str) -> rusqlite::Result<Destination> {
+    fn under_provider(&self, local_part: &str, catch_all: Option<Mailbox>) -> rusqlite::Result<Destination> {
         if let Some(owner) = self.account(local_part)? {
             return Ok(local(owner.mailbox, None));
         }
@@ -109,21 +134,49 @@ impl Lookup<'_> {
         {
             return Ok(local(operator, Some(local_part)));
         }
-        Ok(Destination::NoSuchMailbox)
+        Ok(catch_all.map_or(Destination::NoSuchMailbox, |account| local(account, Some(local_part))))
     }
 
     /// What a domain is to us, if it is ours.
     pub(crate) fn hosted(&self, domain: &Domain) -> rusqlite::Result<Option<Hosted>> {
         self.moment
-            .prepare_cached(
-                "SELECT kind, accounts.name, maildir FROM domains
-                 LEFT JOIN accounts ON accounts.id = owner WHERE domains.name = ?1",
-            )?
-            .query_row([domain.as_str()], |row| match kind(row, 0)? {
-                Kind::Provider => Ok(Hosted::Provider),
-                Kind::Virtual => read_mailbox(row, 1, &self.settings.maildir_root).map(Hosted::Virtual),
-            })
+            .prepare_cached(concat!(
+                "SELECT ",
+                hosted!(),
+                " FROM domains JOIN domains AS target ON target.id = coalesce(domains.target, domains.id) ",
+                people!(),
+                " WHERE domains.name = ?1"
+            ))?
+            .query_row([domain.as_str()], |row| self.read_hosted(row))
             .optional()
+    }
+
+    /// The provider domain that address literals stand for.
+    fn first_provider(&self) -> rusqlite::Result<Option<Hosted>> {
+        self.moment
+            .prepare_cached(concat!(
+                "SELECT ",
+                hosted!(),
+                " FROM domains AS target ",
+                people!(),
+                " WHERE target.kind = 'provider' ORDER BY target.id LIMIT 1"
+            ))?
+            .query_row([], |row| self.read_hosted(row))
+            .optional()
+    }
+
+    /// Reads a domain from the columns of [`hosted!`].
+    fn read_hosted(&self, row: &Row<'_>) -> rusqlite::Result<Hosted> {
+        let mailbox = |first| read_mailbox(row, first, &self.settings.maildir_root);
+        Ok(match kind(row, 0)? {
+            Kind::Provider => {
+                let has_catch_all = !matches!(row.get_ref(3)?, ValueRef::Null);
+                Hosted::Provider { catch_all: has_catch_all.then(|| mailbox(3)).transpose()? }
+            }
+            Kind::Virtual => Hosted::Virtual(mailbox(1)?),
+            Kind::Relay => Hosted::Relay,
+            Kind::Alias => return Err(rows::unreadable(0, "an alias of an alias")),
+        })
     }
 
     fn account(&self, name: &str) -> rusqlite::Result<Option<Owner>> {
@@ -153,10 +206,6 @@ impl Lookup<'_> {
             .query_row([], |row| read_mailbox(row, 0, &self.settings.maildir_root))
             .optional()
     }
-
-    fn any_provider(&self) -> rusqlite::Result<bool> {
-        self.moment.prepare_cached("SELECT 1 FROM domains WHERE kind = 'provider'")?.exists([])
-    }
 }
 
 fn local(mailbox: Mailbox, extension: Option<&str>) -> Destination {
@@ -178,6 +227,7 @@ mod tests {
         match example.store.resolve(&address.parse().unwrap()).unwrap() {
             Destination::Local(local) => local.mailbox.account.to_string(),
             Destination::NoSuchMailbox => "no such mailbox".into(),
+            Destination::Relayed => "relayed".into(),
             Destination::Elsewhere => "elsewhere".into(),
         }
     }
@@ -292,6 +342,72 @@ mod tests {
             ],
         );
         check(&Example::empty(), &[("abc@[192.0.2.1]", "elsewhere")]);
+    }
+
+    #[test]
+    fn an_alias_is_the_domain_that_it_is_an_alias_of() {
+        let example = Example::pobox();
+        let alias = |of: &str| DomainKind::Alias { of: domain(of) };
+        example.add_domain("box.example", alias("pobox.example"));
+        example.add_domain("shop2.example", alias("shop.example"));
+        check(
+            &example,
+            &[
+                ("abc@box.example", "abc"),
+                ("abc+foo@box.example", "abc"),
+                ("foo@abc.box.example", "abc"),
+                ("postmaster@box.example", "abc"),
+                ("nobody@box.example", "no such mailbox"),
+                ("foo@nobody.box.example", "no such mailbox"),
+                ("order@SHOP2.example", "xyz"),
+                ("order@www.shop2.example", "elsewhere"),
+            ],
+        );
+        let same = |a: &str, b: &str| {
+            let leads = |address: &str| example.store.resolve(&address.parse().unwrap()).unwrap();
+            assert_eq!(leads(a), leads(b));
+        };
+        same("Foo@abc.box.example", "Foo@abc.pobox.example");
+        same("Order@shop2.example", "Order@shop.example");
+    }
+
+    #[test]
+    fn a_relay_domain_is_relayed_and_its_sub_domains_are_not_ours() {
+        let example = Example::pobox();
+        example.add_domain("backup.example", DomainKind::Relay);
+        check(
+            &example,
+            &[
+                ("anybody@Backup.example", "relayed"),
+                ("postmaster@backup.example", "relayed"),
+                ("taro..@backup.example", "relayed"),
+                ("a@www.backup.example", "elsewhere"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_catch_all_gets_what_is_for_nobody_directly_under_its_domain() {
+        let example = Example::pobox();
+        example.add_domain("box.example", DomainKind::Alias { of: domain("pobox.example") });
+        example.store.set_catch_all(&domain("pobox.example"), Some(&name("xyz")), &WHO).unwrap();
+        check(
+            &example,
+            &[
+                ("nobody@pobox.example", "xyz"),
+                ("No.Body@box.example", "xyz"),
+                ("nobody@[192.0.2.1]", "xyz"),
+                ("postmaster@pobox.example", "abc"),
+                ("abc-foo@pobox.example", "abc"),
+                ("foo@nobody.pobox.example", "no such mailbox"),
+            ],
+        );
+        let found = example.store.resolve(&"No.Body@pobox.example".parse().unwrap()).unwrap();
+        assert!(matches!(found, Destination::Local(local) if local.extension.as_deref() == Some("No.Body")));
+        // What an account's plan refuses is the account's, not nobody's.
+        let none = envelope::Overrides { sub_domain_addresses: Some(false), ..Default::default() };
+        example.store.set_overrides(&name("abc"), &none, &WHO).unwrap();
+        check(&example, &[("abc-foo@pobox.example", "no such mailbox")]);
     }
 
     #[test]

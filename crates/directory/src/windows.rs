@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::accounts::{end_grants, id_of};
+use crate::accounts::{end_grants, id_if_any, id_of};
 use crate::audit::{Actor, Change};
 use crate::error::{ChangeError, StoreError};
 use crate::rows;
@@ -143,11 +143,7 @@ impl Store {
     /// # Errors
     /// If the store fails.
     pub fn windows_of(&self, account: &AccountName, now: u64) -> Result<Vec<Window>, StoreError> {
-        let id = self.read(|moment| match id_of(moment, account) {
-            Ok(id) => Ok(Some(id)),
-            Err(ChangeError::Store(error)) => Err(error),
-            Err(_) => Ok(None),
-        })?;
+        let id = self.read(|moment| Ok(id_if_any(moment, account)?))?;
         let open = id.map(|id| self.usage().windows().of(id, now)).unwrap_or_default();
         self.still_entitled(open)
     }

@@ -25,6 +25,14 @@ pub enum DomainKind {
         /// The account.
         owner: AccountName,
     },
+    /// Every address of it is the one of another domain of ours.
+    Alias {
+        /// A provider or virtual domain.
+        of: Domain,
+    },
+    /// Somebody else's: we take its mail and pass it on to its own servers (a secondary MX, RFC 5321
+    /// §5.1).
+    Relay,
 }
 
 /// An address of one of our mailboxes: what delivery needs to find its instructions.
@@ -45,6 +53,8 @@ pub enum Destination {
     Local(LocalAddress),
     /// The domain is ours, but nobody has this address.
     NoSuchMailbox,
+    /// A domain that we relay for: taken from anybody, and delivered to its own servers.
+    Relayed,
     /// A domain that is not ours.
     Elsewhere,
 }

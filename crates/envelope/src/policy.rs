@@ -91,13 +91,14 @@ pub enum Refusal {
     DirectoryUnavailable,
 }
 
-/// Decides on one recipient: our own addresses from anybody, anything else from a customer only.
+/// Decides on one recipient: our own addresses, and those of domains that we relay for, from
+/// anybody; anything else from a customer only.
 ///
 /// # Errors
 /// [`Refusal::NoSuchMailbox`] and [`Refusal::RelayDenied`].
 pub fn authorise(client: &Client, address: Address, leads_to: &Destination) -> Result<Recipient, Refusal> {
     match (client, leads_to) {
-        (_, Destination::Local(_)) => Ok(Recipient(address)),
+        (_, Destination::Local(_) | Destination::Relayed) => Ok(Recipient(address)),
         (_, Destination::NoSuchMailbox) => Err(Refusal::NoSuchMailbox),
         (Client::Stranger, Destination::Elsewhere) => Err(Refusal::RelayDenied),
         (Client::Sender(_), Destination::Elsewhere) => Ok(Recipient(address)),
@@ -143,6 +144,7 @@ mod tests {
         );
         assert!(authorise(&customer, to.clone(), &Destination::Elsewhere).is_ok());
         assert!(authorise(&Client::Stranger, to.clone(), &local("xyz")).is_ok());
+        assert!(authorise(&Client::Stranger, to.clone(), &Destination::Relayed).is_ok());
         assert_eq!(authorise(&customer, to, &Destination::NoSuchMailbox), Err(Refusal::NoSuchMailbox));
         for (rule, leads_to, verdict) in [
             (SenderRule::Account, local("abc"), Ok(())),
@@ -150,6 +152,8 @@ mod tests {
             (SenderRule::Domain, local("xyz"), Ok(())),
             (SenderRule::Domain, Destination::NoSuchMailbox, Err(Refusal::SenderDenied)),
             (SenderRule::Domain, Destination::Elsewhere, Err(Refusal::SenderDenied)),
+            // We carry its mail, but cannot vouch for anybody there.
+            (SenderRule::Domain, Destination::Relayed, Err(Refusal::SenderDenied)),
         ] {
             assert_eq!(authorise_author(&sender, rule, &leads_to), verdict, "{rule:?} {leads_to:?}");
         }

@@ -20,6 +20,9 @@ pub enum Domain {
         /// accounts live directly under it.
         #[arg(long, value_name = "ACCOUNT")]
         owner: Option<AccountName>,
+        /// The domain whose addresses it has too: mail to foo@ of the one is mail to foo@ of the other.
+        #[arg(long, value_name = "DOMAIN", conflicts_with = "owner")]
+        alias_of: Option<envelope::Domain>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -41,8 +44,12 @@ pub enum Domain {
 pub fn run(config: &Config, command: Domain) -> anyhow::Result<ExitCode> {
     let mut desk = Desk::open(config)?;
     match command {
-        Domain::Add { name, owner, json } => {
-            let kind = owner.map_or(DomainKind::Provider, |owner| DomainKind::Virtual { owner });
+        Domain::Add { name, owner, alias_of, json } => {
+            let kind = match (owner, alias_of) {
+                (Some(owner), _) => DomainKind::Virtual { owner },
+                (None, Some(of)) => DomainKind::Alias { of },
+                (None, None) => DomainKind::Provider,
+            };
             let domain = HostedDomain { name, kind };
             desk.rule(Rule::AddDomain(domain.clone()))?;
             if json {
@@ -57,12 +64,13 @@ pub fn run(config: &Config, command: Domain) -> anyhow::Result<ExitCode> {
                     output::json(&domains)?;
                 } else {
                     for domain in domains {
-                        match domain.kind {
-                            DomainKind::Provider => say!("{:<40} provider", domain.name.as_str()),
-                            DomainKind::Virtual { owner } => {
-                                say!("{:<40} virtual, of {owner}", domain.name.as_str());
-                            }
-                        }
+                        let kind = match domain.kind {
+                            DomainKind::Provider => "provider".to_string(),
+                            DomainKind::Virtual { owner } => format!("virtual, of {owner}"),
+                            DomainKind::Alias { of } => format!("alias of {of}"),
+                            DomainKind::Relay => "relay".to_string(),
+                        };
+                        say!("{:<40} {kind}", domain.name.as_str());
                     }
                 }
             }

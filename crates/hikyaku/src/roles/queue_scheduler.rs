@@ -240,7 +240,7 @@ impl Attempt<'_> {
                     let reason = "Sorry, no mailbox here by that name. (#5.1.1)";
                     self.failed(number, Status::new(5, 1, 1), reason.into());
                 }
-                Ok(Destination::Elsewhere) => self.deferred(
+                Ok(Destination::Elsewhere | Destination::Relayed) => self.deferred(
                     number,
                     Channel::Remote,
                     "This version does not deliver to other hosts yet. (#4.4.1)".into(),

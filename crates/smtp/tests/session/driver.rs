@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use envelope::{
-    AccountName, Address, Client, Destination, Entitlement, Envelope, Mailbox, QueueId, Refusal, ReversePath,
-    Sender, SenderRule, authorise, authorise_author,
+    AccountName, Address, Client, Destination, Entitlement, Envelope, LocalAddress, Mailbox, QueueId,
+    Refusal, ReversePath, Sender, SenderRule, authorise, authorise_author,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -230,7 +230,8 @@ fn leads_to(address: &Address) -> Result<Destination, Refusal> {
         _ => return Ok(Destination::NoSuchMailbox),
     };
     let account = AccountName::parse(account).unwrap();
-    Ok(Destination::Local(Mailbox { account, maildir: "/mail".into() }))
+    let mailbox = Mailbox { account, maildir: "/mail".into() };
+    Ok(Destination::Local(LocalAddress { mailbox, extension: None }))
 }
 
 fn verdict(sender: Option<Sender>, address: Address) -> Result<Judged, Refusal> {
