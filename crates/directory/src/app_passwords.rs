@@ -222,7 +222,10 @@ mod tests {
     fn one_is_revoked_and_the_others_stay() {
         let example = Example::pobox();
         let (phone, desk) = (add(&example, "phone"), add(&example, "desk"));
+        let (client, now) = ("192.0.2.7".parse().unwrap(), 1_800_000_000);
+        example.store.open_window(client, &name("abc"), now).unwrap();
         example.store.remove_app_password(&name("abc"), &label("phone"), &WHO).unwrap();
+        assert_eq!(example.store.windows(client, now).unwrap(), []);
         assert_eq!(example.store.login("abc", phone.as_str()), Err(LoginRefused::Credentials));
         assert!(example.store.login("abc", desk.as_str()).is_ok());
         let again = example.store.remove_app_password(&name("abc"), &label("phone"), &WHO).unwrap_err();

@@ -237,7 +237,8 @@ mod tests {
         example.set_password("abc", "abc-try");
         let store = &example.store;
         // xyz has no password.
-        for unknown in ["nobody", "xyz", "no.name", "a@elsewhere.example", "", "a b", "\0", &"x".repeat(9000)]
+        for unknown in
+            ["nobody", "xyz", "no.name", "abc@elsewhere.example", "", "a b", "\0", &"x".repeat(9000)]
         {
             let keys = keys_of(store, unknown);
             assert_eq!(account_of(store, unknown), None, "{unknown}");

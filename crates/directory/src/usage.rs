@@ -11,6 +11,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -65,7 +66,7 @@ impl Usage {
     /// Reads back what was written beside the directory's file `directory`.
     pub(crate) fn open(directory: &Path) -> Usage {
         let path = beside(directory, "-usage");
-        let shared = open_or_begin_anew(&path)
+        let shared = open_or_begin_anew(&path, directory)
             .and_then(|file| Shared::read(file).map_err(|error| failed(&path, error)))
             .unwrap_or_else(|error| {
                 tracing::error!(%error, "relay windows and counts will not survive a restart");
@@ -209,8 +210,8 @@ impl Shared {
 }
 
 /// Opens the file. One that is ours but of no use is put aside: nothing in it must be kept.
-fn open_or_begin_anew(path: &Path) -> Result<Connection, OpenError> {
-    match open_file(path) {
+fn open_or_begin_anew(path: &Path, directory: &Path) -> Result<Connection, OpenError> {
+    match open_file(path, directory) {
         Err(
             error @ (OpenError::NotADatabase(_)
             | OpenError::NewerSchema { .. }
@@ -218,15 +219,16 @@ fn open_or_begin_anew(path: &Path) -> Result<Connection, OpenError> {
         ) => {
             tracing::warn!(%error, "the file of relay windows and counts is put aside and begun anew");
             put_aside(path).map_err(|source| OpenError::File { path: path.into(), source })?;
-            open_file(path)
+            open_file(path, directory)
         }
         outcome => outcome,
     }
 }
 
-fn open_file(path: &Path) -> Result<Connection, OpenError> {
+fn open_file(path: &Path, directory: &Path) -> Result<Connection, OpenError> {
     let file = |source| OpenError::File { path: path.into(), source };
     connection::create_private(path).map_err(file)?;
+    give_to_owner_of(directory, path).map_err(file)?;
     let mut connection = connection::open_writer(path, BUSY).map_err(|error| failed(path, error))?;
     begin(&mut connection, path)?;
     connection::keep_private(path).map_err(file)?;
@@ -265,6 +267,16 @@ fn failed(path: &Path, error: rusqlite::Error) -> OpenError {
         Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path.into()),
         _ => OpenError::Store { path: path.into(), source: error.into() },
     }
+}
+
+/// What root makes at a command line must not stay root's: the server could not write it. SQLite gives
+/// `-wal` and `-shm` the owner of their file by itself.
+fn give_to_owner_of(directory: &Path, path: &Path) -> io::Result<()> {
+    let (owner, present) = (fs::metadata(directory)?, fs::metadata(path)?);
+    if (owner.uid(), owner.gid()) == (present.uid(), present.gid()) {
+        return Ok(());
+    }
+    chown(path, Some(owner.uid()), Some(owner.gid()))
 }
 
 fn put_aside(path: &Path) -> io::Result<()> {
@@ -315,6 +327,20 @@ mod tests {
         let (example, path) = with_file(|path| assert!(!path.exists()));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(windows_after_a_restart(example), 1);
+    }
+
+    #[test]
+    fn the_file_belongs_to_who_owns_the_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (directory, path) = (folder.path().join("directory.db"), folder.path().join("usage"));
+        fs::write(&directory, "").unwrap();
+        fs::write(&path, "").unwrap();
+        // Only root can give a file away; anybody else has only his own.
+        let owner = if fs::metadata(&directory).unwrap().uid() == 0 { 1000 } else { return };
+        chown(&directory, Some(owner), Some(owner)).unwrap();
+        give_to_owner_of(&directory, &path).unwrap();
+        let given = fs::metadata(&path).unwrap();
+        assert_eq!((given.uid(), given.gid()), (owner, owner));
     }
 
     #[test]
