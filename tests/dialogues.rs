@@ -29,8 +29,8 @@ macro_rules! dialogues {
 }
 
 dialogues! {
-    address_forms bdat bdat_refusals command_lines data data_refusals errors greeting hello limits mail_and_rcpt
-    pipelining postmaster relaying sequence smtp_starttls smtputf8 storage_full submission
+    address_forms authentication bdat bdat_refusals command_lines data data_refusals errors greeting hello limits mail_and_rcpt
+    pipelining postmaster relaying sender_rule sequence smtp_starttls smtputf8 storage_full submission
     pop3_authorization pop3_capabilities pop3_commands pop3_errors pop3_japanese pop3_login_failures
     pop3_multiline pop3_stls pop3_transaction pop3_update
 }
@@ -53,6 +53,16 @@ fn every_smtp_reply_occurs_in_a_dialogue() {
             "sorry, I cannot look up that address now",
             "timeout (#4.4.2)",
             "the service is stopping, please come again",
+            // `sending.rs`: they take an account in some state, or a name that was guessed at.
+            "sorry, this account is suspended",
+            "sorry, too many wrong passwords for that name",
+            // The session's own tests: accounts that only receive have no command yet, SCRAM is not
+            // offered, and the directory away or a client beyond loopback are not had here.
+            "sorry, this account may receive mail and not send",
+            "sorry, I cannot look up that name now",
+            "sorry, channel binding is not offered",
+            "sorry, no passwords in clear text",
+            "AUTH comes before MAIL",
         ],
     );
 }

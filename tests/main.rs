@@ -13,4 +13,5 @@ mod killing;
 mod limits;
 mod mailboxes;
 mod privileges;
+mod sending;
 mod wire;

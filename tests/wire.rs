@@ -29,9 +29,21 @@ impl Wire {
         Wire::try_connect(server).unwrap_or_else(|error| panic!("{server}: {error}"))
     }
 
+    /// Connects from this address of this machine.
+    pub fn connect_from(own: [u8; 4], server: SocketAddr) -> Wire {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((own, 0)).into()).unwrap();
+        socket.connect_timeout(&server.into(), PATIENCE).unwrap();
+        Wire::over(socket.into()).unwrap()
+    }
+
     /// Connects, or says why not.
     pub fn try_connect(server: SocketAddr) -> io::Result<Wire> {
-        let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+        Wire::over(TcpStream::connect_timeout(&server, PATIENCE)?)
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Wire> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
