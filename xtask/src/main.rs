@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench`.
 #![forbid(unsafe_code)]
 
+mod apt;
 mod bench;
 mod lint;
 mod partners;

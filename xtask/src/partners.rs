@@ -1,9 +1,8 @@
 //! The programs that the tests drive our server with, from the Debian archive.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail};
+use crate::apt::{self, is_program};
 
 /// A test partner.
 struct Partner {
@@ -41,45 +40,7 @@ const PARTNERS: &[Partner] = &[
 /// # Errors
 /// If something is missing and this user may not install it, or apt fails.
 pub fn install() -> anyhow::Result<()> {
-    let missing = missing();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let command = format!("apt-get install --no-install-recommends {}", missing.join(" "));
-    if !rooted() {
-        bail!("test partners are missing, and only root can install them: {command}");
-    }
-    if !is_program("apt-get") {
-        bail!(
-            "test partners are missing, and there is no apt-get here: install what Debian has in {}",
-            missing.join(", ")
-        );
-    }
-    println!("installing test partners: {}", missing.join(" "));
-    // The lists of a fresh machine are empty, those of an old one name what is no longer there.
-    if !apt(&missing)? {
-        let updated =
-            Command::new("apt-get").args(["--quiet", "update"]).status().context("cannot run apt-get")?;
-        if !updated.success() || !apt(&missing)? {
-            bail!("apt-get could not install {}", missing.join(" "));
-        }
-    }
-    match self::missing() {
-        still if still.is_empty() => Ok(()),
-        still => bail!("installed, but still not to be found: {}", still.join(" ")),
-    }
-}
-
-fn apt(packages: &[&str]) -> anyhow::Result<bool> {
-    let status = Command::new("apt-get")
-        .args(["--quiet", "--yes", "--no-install-recommends", "install"])
-        .args(packages)
-        // Postfix asks what kind of mail server it is to be: none. It is not started.
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(Stdio::null())
-        .status()
-        .context("cannot run apt-get")?;
-    Ok(status.success())
+    apt::install(missing)
 }
 
 fn missing() -> Vec<&'static str> {
@@ -90,21 +51,8 @@ fn missing() -> Vec<&'static str> {
     PARTNERS.iter().filter(|partner| !there(&partner.sign)).map(|partner| partner.package).collect()
 }
 
-fn is_program(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain([Path::new("/usr/sbin").to_path_buf()])
-        .any(|directory| directory.join(name).is_file())
-}
-
 fn has_perl_module(name: &str) -> bool {
     let loaded =
         Command::new("perl").arg(format!("-M{name}")).args(["-e", "1"]).stderr(Stdio::null()).status();
     loaded.is_ok_and(|status| status.success())
-}
-
-/// Whether this process may install packages.
-fn rooted() -> bool {
-    let output = Command::new("id").arg("-u").output();
-    output.is_ok_and(|output| output.stdout == b"0\n")
 }
