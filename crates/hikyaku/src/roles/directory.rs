@@ -190,11 +190,12 @@ impl Desk {
     /// the client hears that he is in.
     fn to_mailbox(&self, account: Account, client: IpAddr) -> Response {
         match self.store.open_window(client, &account.name, unix_now()) {
-            Ok(Some(_)) => {
+            // Of a renewal nobody need hear: that this client has no window is known to nobody.
+            Ok(Some(window)) if window.opened == window.renewed => {
                 self.callers.send(&Event::WindowOpened(client.to_canonical()));
                 info!(event = "window_opened", account = %account.name, %client);
             }
-            Ok(None) => {}
+            Ok(_) => {}
             // He can read his mail all the same.
             Err(error) => warn!(event = "window_not_opened", account = %account.name, %client, %error),
         }
