@@ -31,19 +31,27 @@ struct Known {
     answers: HashMap<Address, (Destination, Instant)>,
     /// Clients without a relay window, which are most.
     windowless: HashSet<IpAddr>,
-    /// Rises when something is forgotten, so that an answer asked for before is not kept after.
-    generation: u64,
+    /// Rise when something is forgotten, so that an answer asked for before is not kept after.
+    forgot_answers: u64,
+    forgot_windowless: u64,
 }
 
 impl Known {
+    /// Where this address leads, if an answer is young enough.
+    fn answer(&self, address: &Address) -> Option<&Destination> {
+        let (destination, asked) = self.answers.get(address)?;
+        (asked.elapsed() < LIFETIME).then_some(destination)
+    }
+
     fn hear(&mut self, event: Option<Event>) {
-        self.generation += 1;
+        self.forgot_windowless += 1;
         match event {
             Some(Event::WindowOpened(client)) => {
                 self.windowless.remove(&client);
             }
             // A change, or a connection that is new: what was known may be stale.
             Some(Event::Changed) | None => {
+                self.forgot_answers += 1;
                 self.answers.clear();
                 self.windowless.clear();
             }
@@ -82,11 +90,9 @@ impl KnownAddresses {
         }
     }
 
-    /// Where this address leads, if that is known without asking.
-    pub fn resolve_known(&self, address: &Address) -> Option<Destination> {
-        let known = lock(&self.known);
-        let (destination, asked) = known.answers.get(address)?;
-        (asked.elapsed() < LIFETIME).then(|| destination.clone())
+    /// Whether this address is none of ours, if that is known without asking.
+    pub fn is_elsewhere(&self, address: &Address) -> Option<bool> {
+        lock(&self.known).answer(address).map(|destination| *destination == Destination::Elsewhere)
     }
 
     /// Where this address leads.
@@ -94,15 +100,18 @@ impl KnownAddresses {
     /// # Errors
     /// [`Refusal::DirectoryUnavailable`].
     pub async fn resolve(&self, address: &Address) -> Result<Destination, Refusal> {
-        if let Some(destination) = self.resolve_known(address) {
-            return Ok(destination);
-        }
-        let generation = lock(&self.known).generation;
+        let forgot = {
+            let known = lock(&self.known);
+            if let Some(destination) = known.answer(address) {
+                return Ok(destination.clone());
+            }
+            known.forgot_answers
+        };
         let Response::Destination(destination) = self.ask(Request::Resolve(address.clone())).await? else {
             return Err(Refusal::DirectoryUnavailable);
         };
         let mut known = lock(&self.known);
-        if known.generation == generation {
+        if known.forgot_answers == forgot {
             if known.answers.len() >= ANSWERS_MAX {
                 known.answers.clear();
             }
@@ -116,19 +125,19 @@ impl KnownAddresses {
     /// # Errors
     /// [`Refusal::DirectoryUnavailable`].
     pub async fn windows(&self, client: IpAddr) -> Result<Vec<RelayGrant>, Refusal> {
-        let generation = {
+        let forgot = {
             let known = lock(&self.known);
             if known.windowless.contains(&client) {
                 return Ok(Vec::new());
             }
-            known.generation
+            known.forgot_windowless
         };
         let Response::Windows(grants) = self.ask(Request::Windows(client)).await? else {
             return Err(Refusal::DirectoryUnavailable);
         };
         // Open ones are asked for each time, as they close by themselves.
         let mut known = lock(&self.known);
-        if grants.is_empty() && known.generation == generation {
+        if grants.is_empty() && known.forgot_windowless == forgot {
             if known.windowless.len() >= ANSWERS_MAX {
                 known.windowless.clear();
             }
@@ -148,4 +157,26 @@ impl KnownAddresses {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_opens_makes_no_address_forgotten_and_a_change_makes_all() {
+        let address: Address = "abc@pobox.example".parse().unwrap();
+        let client: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut known = Known::default();
+        known.answers.insert(address.clone(), (Destination::NoSuchMailbox, Instant::now()));
+        known.windowless.extend([client, "192.0.2.2".parse().unwrap()]);
+        known.hear(Some(Event::WindowOpened(client)));
+        assert_eq!(known.answer(&address), Some(&Destination::NoSuchMailbox));
+        assert!(!known.windowless.contains(&client) && known.windowless.len() == 1);
+        // What was asked before the window opened must not be kept, but addresses may.
+        assert_eq!((known.forgot_answers, known.forgot_windowless), (0, 1));
+        known.hear(Some(Event::Changed));
+        assert_eq!((known.answer(&address), known.windowless.len()), (None, 0));
+        assert_eq!((known.forgot_answers, known.forgot_windowless), (1, 2));
+    }
 }

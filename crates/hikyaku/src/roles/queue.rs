@@ -109,22 +109,23 @@ impl Intake {
             });
         }
         for recipient in arrival.envelope.recipients() {
-            if self.addresses.resolve_known(recipient.address())? == Destination::Elsewhere {
-                warn!(event = "refused", what = "relay", queue_id = %arrival.id, "no grant came along");
-                return Some(Err(NotAccepted::Forbidden));
+            if self.addresses.is_elsewhere(recipient.address())? {
+                return Some(Err(without_grant(arrival)));
             }
         }
         Some(Ok(()))
     }
 
-    /// The verdict, after asking the directory.
+    /// The verdict on a message without a grant, by asking the directory.
     async fn verdict_of_directory(&self, arrival: &Arrival) -> Result<(), NotAccepted> {
         for recipient in arrival.envelope.recipients() {
-            if self.addresses.resolve(recipient.address()).await.is_err() {
-                return Err(NotAccepted::TryLater);
+            match self.addresses.resolve(recipient.address()).await {
+                Ok(Destination::Elsewhere) => return Err(without_grant(arrival)),
+                Ok(_) => {}
+                Err(_) => return Err(NotAccepted::TryLater),
             }
         }
-        self.verdict(arrival).unwrap_or(Err(NotAccepted::TryLater))
+        Ok(())
     }
 
     /// Goes on with `then` if the message may be taken, else answers why not.
@@ -149,6 +150,11 @@ impl Intake {
             }
         }
     }
+}
+
+fn without_grant(arrival: &Arrival) -> NotAccepted {
+    warn!(event = "refused", what = "relay", queue_id = %arrival.id, "no grant came along");
+    NotAccepted::Forbidden
 }
 
 async fn answer_caller(intake: Intake, stream: UnixStream, caller: Caller) {
