@@ -297,7 +297,12 @@ fn look(queue: &Queue, request: Request) -> Response {
             let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(10_000);
             Response::Listed(queue.list(after, limit).into_iter().map(summary).collect())
         }
-        Request::Show(id) => Response::Shown(queue.show(id).ok().map(|found| Box::new(details(found)))),
+        Request::Show(id) => {
+            // Replies are read from the log, where those of a moment ago may not stand yet. Should the
+            // disk fail, what is there is shown.
+            let _ = queue.flush();
+            Response::Shown(queue.show(id).ok().map(|found| Box::new(details(found))))
+        }
         _ => {
             let stats = queue.stats();
             Response::Stats(Stats {
