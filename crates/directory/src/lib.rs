@@ -66,7 +66,7 @@ pub use error::{ChangeError, OpenError, StoreError};
 pub use extension::{Extension, NotAnExtension};
 pub use instructions::{FoundInstructions, INSTRUCTIONS_MAX, Instructions};
 pub use label::{Label, NotALabel};
-pub use limits::{LimitReached, SendingLimit, SendingRefused, SentSoFar};
+pub use limits::{SendingRefused, SentSoFar};
 pub use login::{Login, LoginRefused};
 pub use password::{NotAPassword, Password};
 pub use password_hash::{NotAPasswordHash, PasswordHash};

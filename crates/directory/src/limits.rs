@@ -3,9 +3,7 @@
 //! Asking counts nothing: [`Store::count_sent`] does, when the message was accepted. Two messages that
 //! are asked for at the same moment may both pass where one more was allowed.
 
-use std::fmt;
-
-use envelope::{AccountName, AccountState, Address, Limit, Plan};
+use envelope::{AccountName, AccountState, Address, Limit, LimitReached, Plan, SendingLimit};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -16,57 +14,6 @@ use crate::plans::effective_plan;
 use crate::rows;
 use crate::sent::{DAY, HOUR, Period};
 use crate::store::Store;
-
-/// Which limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SendingLimit {
-    /// Messages in an hour.
-    MessagesPerHour,
-    /// Messages in a day.
-    MessagesPerDay,
-    /// Recipients in an hour.
-    RecipientsPerHour,
-    /// Recipients in a day.
-    RecipientsPerDay,
-    /// Recipients to whom the account has not written before, in a day.
-    NewRecipientsPerDay,
-}
-
-impl SendingLimit {
-    fn bit(self) -> u32 {
-        1 << self as u32
-    }
-
-    fn is_of_hour(self) -> bool {
-        matches!(self, SendingLimit::MessagesPerHour | SendingLimit::RecipientsPerHour)
-    }
-}
-
-impl fmt::Display for SendingLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SendingLimit::MessagesPerHour => "messages per hour",
-            SendingLimit::MessagesPerDay => "messages per day",
-            SendingLimit::RecipientsPerHour => "recipients per hour",
-            SendingLimit::RecipientsPerDay => "recipients per day",
-            SendingLimit::NewRecipientsPerDay => "recipients per day who were not written to before",
-        })
-    }
-}
-
-/// A limit is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error, Serialize, Deserialize)]
-#[error("the limit of {most} {which} is reached")]
-pub struct LimitReached {
-    /// Which.
-    pub which: SendingLimit,
-    /// How many it allows.
-    pub most: u64,
-    /// When it is counted anew, in seconds since 1970. None if this one message is over the limit: it
-    /// never passes.
-    pub until: Option<u64>,
-}
 
 /// Why an account may not send a message.
 #[derive(Debug, Error)]
@@ -193,9 +140,9 @@ impl Store {
         let first = {
             let mut sent = usage.sent();
             let mut periods = sent.at(id, now);
-            let period = if which.is_of_hour() { &mut periods.hour } else { &mut periods.day };
-            let first = period.told & which.bit() == 0;
-            period.told |= which.bit();
+            let period = if is_of_hour(which) { &mut periods.hour } else { &mut periods.day };
+            let first = period.told & bit(which) == 0;
+            period.told |= bit(which);
             sent.put(id, periods);
             first
         };
@@ -226,6 +173,14 @@ impl Store {
             Ok(effective_plan(moment, account)?.map(|plan| (id, state, plan)))
         })
     }
+}
+
+fn bit(which: SendingLimit) -> u32 {
+    1 << which as u32
+}
+
+fn is_of_hour(which: SendingLimit) -> bool {
+    matches!(which, SendingLimit::MessagesPerHour | SendingLimit::RecipientsPerHour)
 }
 
 /// What is asked of one period.

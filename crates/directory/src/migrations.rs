@@ -21,6 +21,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("credentials", include_str!("migrations/0004_credentials.sql")),
     ("instructions", include_str!("migrations/0005_instructions.sql")),
     ("domain_kinds", include_str!("migrations/0006_domain_kinds.sql")),
+    ("files", include_str!("migrations/0007_files.sql")),
 ];
 
 /// The latest schema that this version knows.

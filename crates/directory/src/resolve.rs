@@ -21,7 +21,7 @@
 //! sub-domain addresses, only its standard address leads to it, and nobody else gets the others. A
 //! suspended account goes on receiving. Case makes no difference.
 
-use envelope::{AccountName, Address, Destination, Domain, Host, LocalAddress, Mailbox};
+use envelope::{AccountName, Address, Destination, Domain, Host, Limit, LocalAddress, Mailbox};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -77,6 +77,7 @@ struct Owner {
     mailbox: Mailbox,
     /// Whether its plan has addresses beside the standard one.
     sub_domain_addresses: bool,
+    quota: Limit,
 }
 
 impl Lookup<'_> {
@@ -95,7 +96,7 @@ impl Lookup<'_> {
         };
         match self.hosted(domain)? {
             Some(Hosted::Provider { catch_all }) => self.under_provider(local_part, catch_all),
-            Some(Hosted::Virtual(owner)) => Ok(local(owner, Some(local_part))),
+            Some(Hosted::Virtual(owner)) => self.at_mailbox(owner, local_part),
             Some(Hosted::Relay) => Ok(Destination::Relayed),
             None => self.sub_domain(local_part, domain),
         }
@@ -107,9 +108,7 @@ impl Lookup<'_> {
             && let Some(Hosted::Provider { .. }) = self.hosted(&parent)?
         {
             let owner = self.account(label)?.filter(|owner| owner.sub_domain_addresses);
-            return Ok(
-                owner.map_or(Destination::NoSuchMailbox, |owner| local(owner.mailbox, Some(local_part)))
-            );
+            return Ok(owner.map_or(Destination::NoSuchMailbox, |owner| local(owner, Some(local_part))));
         }
         Ok(Destination::Elsewhere)
     }
@@ -117,13 +116,13 @@ impl Lookup<'_> {
     /// A local-part directly under a provider domain.
     fn under_provider(&self, local_part: &str, catch_all: Option<Mailbox>) -> rusqlite::Result<Destination> {
         if let Some(owner) = self.account(local_part)? {
-            return Ok(local(owner.mailbox, None));
+            return Ok(local(owner, None));
         }
         // The longest name first, as qmail-getpw has it: an account `abc-foo` is no extension of abc.
         for (dash, _) in local_part.rmatch_indices(['-', '+']) {
             if let Some(owner) = self.account(&local_part[..dash])? {
                 return Ok(match owner.sub_domain_addresses {
-                    true => local(owner.mailbox, Some(&local_part[dash + 1..])),
+                    true => local(owner, Some(&local_part[dash + 1..])),
                     false => Destination::NoSuchMailbox,
                 });
             }
@@ -132,9 +131,15 @@ impl Lookup<'_> {
         if ["postmaster", "abuse"].iter().any(|role| local_part.eq_ignore_ascii_case(role))
             && let Some(operator) = self.operator()?
         {
-            return Ok(local(operator, Some(local_part)));
+            return self.at_mailbox(operator, local_part);
         }
-        Ok(catch_all.map_or(Destination::NoSuchMailbox, |account| local(account, Some(local_part))))
+        catch_all.map_or(Ok(Destination::NoSuchMailbox), |account| self.at_mailbox(account, local_part))
+    }
+
+    /// Mail that reaches an account though its name stands nowhere in the address.
+    fn at_mailbox(&self, mailbox: Mailbox, local_part: &str) -> rusqlite::Result<Destination> {
+        let owner = self.account(mailbox.account.as_str())?;
+        Ok(owner.map_or(Destination::NoSuchMailbox, |owner| local(owner, Some(local_part))))
     }
 
     /// What a domain is to us, if it is ours.
@@ -185,13 +190,16 @@ impl Lookup<'_> {
         self.moment
             .prepare_cached(
                 "SELECT accounts.name, maildir,
-                     coalesce(overrides.sub_domain_addresses, plans.sub_domain_addresses)
+                     coalesce(overrides.sub_domain_addresses, plans.sub_domain_addresses),
+                     coalesce(overrides.quota_bytes, plans.quota_bytes)
                  FROM accounts JOIN plans ON plans.id = coalesce(plan, 1)
                  LEFT JOIN overrides ON account = accounts.id WHERE accounts.name = ?1",
             )?
             .query_row([name.as_str()], |row| {
                 let mailbox = read_mailbox(row, 0, &self.settings.maildir_root)?;
-                Ok(Owner { mailbox, sub_domain_addresses: row.get(2)? })
+                // As the crate `envelope` writes limits: -1 is unlimited.
+                let quota = u64::try_from(row.get::<_, i64>(3)?).map_or(Limit::Unlimited, Limit::AtMost);
+                Ok(Owner { mailbox, sub_domain_addresses: row.get(2)?, quota })
             })
             .optional()
     }
@@ -208,8 +216,9 @@ impl Lookup<'_> {
     }
 }
 
-fn local(mailbox: Mailbox, extension: Option<&str>) -> Destination {
-    Destination::Local(LocalAddress { mailbox, extension: extension.map(Into::into) })
+fn local(owner: Owner, extension: Option<&str>) -> Destination {
+    let Owner { mailbox, quota, .. } = owner;
+    Destination::Local(LocalAddress { mailbox, extension: extension.map(Into::into), quota })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountName, Mailbox};
 use crate::address::Domain;
+use crate::plan::Limit;
 
 /// A domain of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,8 @@ pub struct LocalAddress {
     /// `abc-foo@` and `abc+foo@pobox.example`; the local-part at a virtual domain. None for the
     /// account's standard address, `abc@pobox.example`; an empty one for `abc-@`.
     pub extension: Option<Box<str>>,
+    /// How many octets of mail the mailbox may hold.
+    pub quota: Limit,
 }
 
 /// Where an address leads: what the directory answers, at RCPT and at delivery alike.

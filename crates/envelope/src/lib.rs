@@ -11,7 +11,9 @@ pub mod network;
 pub mod path;
 pub mod plan;
 pub mod policy;
+pub mod provenance;
 pub mod queue_id;
+pub mod sending_limit;
 
 mod envelope;
 
@@ -23,4 +25,6 @@ pub use network::Network;
 pub use path::{ForwardPath, ReversePath};
 pub use plan::{Limit, NamedPlan, Overrides, Plan, PlanName};
 pub use policy::{Client, Entitlement, Recipient, Refusal, Sender, SenderRule, authorise, authorise_author};
+pub use provenance::{Lineage, Provenance, Reached};
 pub use queue_id::{QueueId, QueueIds};
+pub use sending_limit::{LimitReached, SendingLimit};

@@ -284,6 +284,8 @@ plan! {
     pop_before_smtp: bool = true,
     /// Whether delivery instructions may run programs.
     programs: bool = false,
+    /// Whether delivery instructions may name Maildirs and mbox files besides the mailbox.
+    files: bool = false,
 }
 
 #[cfg(test)]

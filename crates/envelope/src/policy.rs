@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::account::AccountName;
 use crate::address::Address;
 use crate::hosted::Destination;
+use crate::sending_limit::LimitReached;
 
 /// Who speaks to us, as far as sending is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,15 @@ pub enum Refusal {
     /// A customer would send as somebody else.
     #[error("sender denied")]
     SenderDenied,
+    /// The mailbox has no room for it. As long as that is new, the sender should try again.
+    #[error("the mailbox is full")]
+    MailboxFull {
+        /// It has been full for so long that trying again is no use.
+        for_good: bool,
+    },
+    /// The customer has sent as much as his plan allows for now.
+    #[error(transparent)]
+    LimitReached(#[from] LimitReached),
     /// The directory does not answer: try again later.
     #[error("the directory does not answer")]
     DirectoryUnavailable,
@@ -125,12 +135,12 @@ pub fn authorise_author(sender: &Sender, rule: SenderRule, leads_to: &Destinatio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LocalAddress, Mailbox};
+    use crate::{Limit, LocalAddress, Mailbox};
 
     fn local(account: &str) -> Destination {
         let account: AccountName = account.parse().unwrap();
         let mailbox = Mailbox { account, maildir: "/m".into() };
-        Destination::Local(LocalAddress { mailbox, extension: None })
+        Destination::Local(LocalAddress { mailbox, extension: None, quota: Limit::Unlimited })
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a session asks of its shell.
 
 use bytes::Bytes;
-use envelope::{AccountName, Address, Envelope, QueueId, Recipient, ReversePath, Sender};
+use envelope::{AccountName, Address, Envelope, LimitReached, QueueId, Recipient, ReversePath, Sender};
 
 use crate::credentials::{AuthenticationFailure, Credentials};
 use crate::reply::Reply;
@@ -110,6 +110,12 @@ pub enum NotAccepted {
     StorageFull,
     /// The disk failed, or the queue is away.
     TryLater,
+    /// Its sender may not send any more: he was suspended just now.
+    SenderDenied,
+    /// It is larger than its sender's plan allows.
+    TooLarge,
+    /// Its sender has sent as much as he may for now.
+    LimitReached(LimitReached),
 }
 
 /// Something that deserves a line in the log. None has content of a message in it.

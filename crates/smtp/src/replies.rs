@@ -10,7 +10,7 @@
 //! - **All other texts** have the status code in front after EHLO, as RFC 2034 §4 asks, and none
 //!   before it or after HELO. The greeting, the answers to HELO and EHLO, and 3xx have none at all.
 
-use envelope::{QueueId, Refusal};
+use envelope::{LimitReached, QueueId, Refusal};
 
 use crate::action::NotAccepted;
 use crate::command::CommandError;
@@ -193,6 +193,9 @@ pub fn not_accepted(why: NotAccepted) -> Reply {
         NotAccepted::TryLater => {
             Reply::verbatim(451, "sorry, I could not write your message to disk (#4.3.0)")
         }
+        NotAccepted::SenderDenied => refused(Refusal::SenderDenied),
+        NotAccepted::TooLarge => too_large(),
+        NotAccepted::LimitReached(reached) => limit_reached(reached),
     }
 }
 
@@ -208,9 +211,24 @@ pub fn refused(refusal: Refusal) -> Reply {
         Refusal::SenderDenied => {
             Reply::verbatim(552, "sorry, your domain isn't in my list of allowed senderhosts (#5.7.1)")
         }
+        Refusal::MailboxFull { for_good: false } => {
+            Reply::verbatim(452, "sorry, that mailbox is full, try again later (#4.2.2)")
+        }
+        Refusal::MailboxFull { for_good: true } => {
+            Reply::verbatim(552, "sorry, that mailbox has been full for some days (#5.2.2)")
+        }
+        Refusal::LimitReached(reached) => limit_reached(reached),
         Refusal::DirectoryUnavailable => {
             Reply::verbatim(451, "sorry, I cannot look up that address now (#4.3.0)")
         }
+    }
+}
+
+/// When a customer has sent as much as he may. Over and over the same when he tries again: 450.
+fn limit_reached(reached: LimitReached) -> Reply {
+    match reached.until {
+        Some(_) => Reply::verbatim(450, format!("sorry, {reached}, try again later (#4.7.1)")),
+        None => Reply::verbatim(550, format!("sorry, {reached} by this one message (#5.7.1)")),
     }
 }
 

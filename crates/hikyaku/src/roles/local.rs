@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use link::services::local::{Deliver, Delivered, Local, Outcome, Request, Response};
+use link::services::local::{Deliver, Delivered, Done, Local, Outcome, Request, Response};
 use link::{Parcel, Responder, serve};
 use local::{Content, Job, Pool};
 use mailbox::Maildir;
@@ -81,7 +81,7 @@ fn accept(pool: &Pool, deliver: Deliver, content: &Content, responder: Responder
             reverse_path: deliver.reverse_path.clone(),
             recipient_number: recipient.number,
             delivered_to: recipient.address,
-            mailbox: recipient.mailbox,
+            mailbox: recipient.local.mailbox,
             content: content.clone(),
             repeat: deliver.repeat,
         };
@@ -101,7 +101,7 @@ fn accept(pool: &Pool, deliver: Deliver, content: &Content, responder: Responder
 
 fn said(outcome: local::Outcome) -> Outcome {
     match outcome {
-        local::Outcome::Delivered { .. } => Outcome::Delivered,
+        local::Outcome::Delivered { .. } => Outcome::Delivered(Done { in_mailbox: true, ..Done::default() }),
         local::Outcome::Failed { status, reason } => Outcome::Failed { status: status.into(), reason },
         local::Outcome::Deferred { reason } => Outcome::Deferred { reason },
     }

@@ -234,7 +234,7 @@ impl Attempt<'_> {
             }
             match self.scheduler.addresses.resolve(&address).await {
                 Ok(Destination::Local(local)) => {
-                    here.push(LocalRecipient { number, address, mailbox: local.mailbox });
+                    here.push(LocalRecipient { number, address, local, orders: None, has_it: false });
                 }
                 Ok(Destination::NoSuchMailbox) => {
                     let reason = "Sorry, no mailbox here by that name. (#5.1.1)";
@@ -264,7 +264,7 @@ impl Attempt<'_> {
             Ok(delivered) => {
                 for one in delivered {
                     match one.outcome {
-                        Outcome::Delivered => {
+                        Outcome::Delivered(_) => {
                             self.log("delivered", one.number, "");
                             let reply = "delivered to the mailbox".into();
                             self.outcomes.push((one.number, RecipientOutcome::Delivered { reply }));

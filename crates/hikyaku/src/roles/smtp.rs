@@ -143,6 +143,9 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
                     };
                     session.committed(outcome.map_err(|why| match why {
                         NotAccepted::StorageFull => smtp::NotAccepted::StorageFull,
+                        NotAccepted::SenderDenied => smtp::NotAccepted::SenderDenied,
+                        NotAccepted::TooLarge(_) => smtp::NotAccepted::TooLarge,
+                        NotAccepted::LimitReached(reached) => smtp::NotAccepted::LimitReached(reached),
                         // Forbidden is a fault between the roles, and in the log.
                         NotAccepted::TryLater | NotAccepted::Forbidden => smtp::NotAccepted::TryLater,
                     }));

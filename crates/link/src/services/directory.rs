@@ -2,11 +2,14 @@
 
 use std::net::IpAddr;
 
-use envelope::{Account, AccountName, AccountState, Address, Destination, Domain, HostedDomain, Language};
+use envelope::{
+    Account, AccountName, AccountState, Address, Destination, Domain, HostedDomain, Language, LimitReached,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
 use crate::grant::{MailboxGrant, RelayGrant};
+use crate::services::local::Orders;
 
 /// The service of the role `directory`.
 pub struct Directory;
@@ -40,8 +43,31 @@ pub enum Request {
     Authenticate(Login),
     /// Who may send from this client by a relay window, now?
     Windows(IpAddr),
-    /// May this account still send? It may have been suspended since it logged in.
+    /// The salt with which this name's password is hashed (SCRAM-SHA-256).
+    ScramSalt(String),
+    /// Does this proof show the password, and may the person send?
+    ScramProof(ScramProof),
+    /// May this account still send? It may have been suspended since it logged in, or have sent as much
+    /// as it may for now. Asking counts nothing.
     MaySend(AccountName),
+    /// Is there room for a message in the mailbox that this address fills?
+    Room {
+        /// An address of ours.
+        address: Address,
+        /// Octets, as far as they are known yet.
+        size: u64,
+    },
+    /// Where does this address lead, and what does its owner want done with its mail?
+    Route(Address),
+    /// Count a message that is about to be accepted, unless it is more than the account may send.
+    Count {
+        /// Who sends it.
+        account: AccountName,
+        /// To whom.
+        recipients: Vec<Address>,
+        /// Octets.
+        size: u64,
+    },
     /// A change or a question of an operator.
     Rule(Rule),
 }
@@ -64,6 +90,19 @@ impl std::fmt::Debug for Login {
             .field("client", &self.client)
             .finish_non_exhaustive()
     }
+}
+
+/// A proof that somebody knows a password (RFC 5802 §3).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ScramProof {
+    /// `abc` or `abc@pobox.example`.
+    pub name: String,
+    /// Who asks.
+    pub client: IpAddr,
+    /// `AuthMessage`: what both sides said.
+    pub auth_message: String,
+    /// `ClientProof`.
+    pub proof: [u8; 32],
 }
 
 /// What an operator asks or changes.
@@ -130,6 +169,26 @@ pub enum Response {
     LoginRefused(LoginRefused),
     /// The person may send.
     MayRelay(RelayGrant),
+    /// The salt, and how often to hash (RFC 5802 §3). A name that nobody has gets one too.
+    ScramSalt {
+        /// Random, and the same each time.
+        salt: Vec<u8>,
+        /// The iteration count.
+        iterations: u32,
+    },
+    /// The proof is right, and the person may send: `ServerSignature`, by which the server proves
+    /// itself too.
+    ScramProved(RelayGrant, [u8; 32]),
+    /// Not now: the account has sent as much as it may.
+    LimitReached(LimitReached),
+    /// Whether there is room.
+    Room(Room),
+    /// Where the address leads.
+    Routed(Route),
+    /// Counted: the message may be accepted.
+    Counted,
+    /// Not counted: the message must not be accepted.
+    NotCounted(NotCounted),
     /// Who may send by a relay window: whose window was renewed last stands first.
     Windows(Vec<RelayGrant>),
     /// All domains.
@@ -159,4 +218,40 @@ pub enum LoginRefused {
     TooManyFailures,
     /// Too busy, or the store does not answer.
     Unavailable,
+}
+
+/// Whether a mailbox has room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Room {
+    /// It has, or nothing is put into it.
+    Enough,
+    /// It is full, and that is new: its owner may yet read his mail.
+    Full,
+    /// It has been full for long.
+    FullForLong,
+}
+
+/// Where an address leads, and what is to be done with its mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where it leads.
+    pub leads_to: Destination,
+    /// What its owner wants done. None: it goes into the mailbox.
+    pub orders: Option<Orders>,
+}
+
+/// Why a message is not counted, and must not be accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NotCounted {
+    /// The account is suspended, gone, or may not send.
+    MayNotSend,
+    /// The message is larger than its plan allows, in octets.
+    TooLarge(u64),
+    /// Enough for now.
+    LimitReached {
+        /// Of what.
+        reached: LimitReached,
+        /// The owner has not been told of it yet: tell him.
+        tell_owner: bool,
+    },
 }

@@ -1,6 +1,6 @@
 //! `local`: put this message into these mailboxes.
 
-use envelope::{Address, Mailbox, QueueId, ReversePath};
+use envelope::{Address, LocalAddress, Mailbox, QueueId, ReversePath};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
@@ -22,6 +22,8 @@ pub enum Request {
     Deliver(Deliver),
     /// Make a mailbox for a new account.
     Create(Mailbox),
+    /// How full is this mailbox?
+    Usage(LocalAddress),
 }
 
 /// What is answered.
@@ -33,6 +35,17 @@ pub enum Response {
     Created,
     /// The mailbox could not be made, and why.
     NotCreated(String),
+    /// How full it is; `None` if it cannot be said.
+    Usage(Option<Usage>),
+}
+
+/// How full a mailbox with a quota is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Octets of mail.
+    pub octets: u64,
+    /// Since when mail has been refused for want of room, in seconds since 1970.
+    pub full_since: Option<u64>,
 }
 
 /// One message and its mailboxes. Its mail data is the raw part, or a descriptor that came along.
@@ -52,15 +65,46 @@ pub struct Deliver {
     pub file_size: Option<u64>,
 }
 
-/// One mailbox.
+/// One address of ours.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LocalRecipient {
     /// The recipient's number in the envelope.
     pub number: u32,
     /// For Delivered-To.
     pub address: Address,
-    /// Where.
-    pub mailbox: Mailbox,
+    /// Whose it is, and what stands beyond his name.
+    pub local: LocalAddress,
+    /// What he wants done with its mail. None: it goes into his mailbox.
+    pub orders: Option<Orders>,
+    /// The mailbox has this message already, from another member of its family: a copy is not wanted.
+    pub has_it: bool,
+}
+
+/// What an address's owner wants done with its mail: his instructions, and what he may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// In the language of `.qmail`.
+    pub text: String,
+    /// What `default` stands for in the name under which they were found, in its original case; `None`
+    /// if it is the name of the whole address.
+    pub default_part: Option<Box<str>>,
+    /// Whether the address has an owner of its own, as a mailing list has.
+    pub owner: OwnerAddress,
+    /// Whether he may run programs.
+    pub programs: bool,
+    /// Whether he may name Maildirs and mbox files besides the mailbox.
+    pub files: bool,
+}
+
+/// Which instructions there are for an address's `-owner`, as qmail decides by files that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OwnerAddress {
+    /// None: bounces of what is forwarded go to the sender.
+    None,
+    /// `-owner`: they go there.
+    Owner,
+    /// `-owner-default` too: they go there, each to an address that names the recipient (VERP).
+    OwnerAndDefault,
 }
 
 /// What became of one mailbox's copy, after it was synced.
@@ -75,8 +119,8 @@ pub struct Delivered {
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// It lies in the mailbox, and stays there through a power cut.
-    Delivered,
+    /// All that its owner wanted is done, and stays so through a power cut; but for what is to be sent on.
+    Delivered(Done),
     /// It never will: the status code (RFC 3463) and the reason.
     Failed {
         /// `5.x.y`.
@@ -89,4 +133,26 @@ pub enum Outcome {
         /// In a sentence.
         reason: String,
     },
+}
+
+/// What was done with a message, and what is left to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// It lies in the account's own mailbox.
+    pub in_mailbox: bool,
+    /// To be sent on, with a Delivered-To field on top: one message each.
+    pub forwards: Vec<Forward>,
+    /// Forwards that are no address, as they stand in the instructions, and why.
+    pub undeliverable: Vec<(String, String)>,
+    /// The mailbox has become so full that its owner is to be told: per cent of its quota.
+    pub warn: Option<u8>,
+}
+
+/// A message to be sent on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// Under this reverse-path.
+    pub reverse_path: ReversePath,
+    /// To these; never empty.
+    pub to: Vec<Address>,
 }

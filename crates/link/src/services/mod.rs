@@ -4,4 +4,5 @@ pub mod directory;
 pub mod keys;
 pub mod local;
 pub mod maildrop;
+pub mod programs;
 pub mod queue;

@@ -1,6 +1,6 @@
 //! `queue`: take this message, and what lies there.
 
-use envelope::{Envelope, QueueId, ReversePath};
+use envelope::{Envelope, LimitReached, QueueId, ReversePath};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
@@ -85,6 +85,12 @@ pub enum NotAccepted {
     TryLater,
     /// A recipient is not ours, and no grant came along.
     Forbidden,
+    /// Its sender may not send any more: he was suspended just now.
+    SenderDenied,
+    /// It is larger than its sender's plan allows, in octets.
+    TooLarge(u64),
+    /// Its sender has sent as much as he may for now.
+    LimitReached(LimitReached),
 }
 
 /// A waiting message in one line.

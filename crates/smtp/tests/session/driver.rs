@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use envelope::{
-    AccountName, Address, Client, Destination, Entitlement, Envelope, LocalAddress, Mailbox, QueueId,
+    AccountName, Address, Client, Destination, Entitlement, Envelope, Limit, LocalAddress, Mailbox, QueueId,
     Refusal, ReversePath, Sender, SenderRule, authorise, authorise_author,
 };
 use hmac::{Hmac, KeyInit, Mac};
@@ -231,7 +231,7 @@ fn leads_to(address: &Address) -> Result<Destination, Refusal> {
     };
     let account = AccountName::parse(account).unwrap();
     let mailbox = Mailbox { account, maildir: "/mail".into() };
-    Ok(Destination::Local(LocalAddress { mailbox, extension: None }))
+    Ok(Destination::Local(LocalAddress { mailbox, extension: None, quota: Limit::Unlimited }))
 }
 
 fn verdict(sender: Option<Sender>, address: Address) -> Result<Judged, Refusal> {
