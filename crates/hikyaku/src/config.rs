@@ -46,6 +46,9 @@ pub struct Config {
     /// Customers who send.
     #[serde(default)]
     pub sending: Sending,
+    /// Delivery to mailboxes, and what their owners want besides.
+    #[serde(default)]
+    pub delivery: Delivery,
     /// System users of the roles.
     #[serde(default)]
     pub users: Users,
@@ -156,6 +159,34 @@ impl Default for Queue {
     }
 }
 
+/// Delivery to mailboxes, and what their owners want besides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Delivery {
+    /// Copies that forwards may make of one message in all, however they lead on to one another.
+    pub fan_out_max: u32,
+    /// How long a mailbox may be full, in seconds, before its mail is refused for good.
+    pub full_grace: u64,
+    /// Whether programs run at all that instructions name. Each account needs leave besides.
+    pub programs: bool,
+    /// How long a program may take, in seconds.
+    pub program_time_max: u64,
+    /// How much memory a program may have, in octets.
+    pub program_memory_max: u64,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Delivery {
+            fan_out_max: 1000,
+            full_grace: 259_200,
+            programs: false,
+            program_time_max: 120,
+            program_memory_max: 256 << 20,
+        }
+    }
+}
+
 /// The log.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -250,6 +281,13 @@ impl Config {
         if !(8 << 20..=1 << 30).contains(&size) || !size.is_multiple_of(4096) {
             bail!("[queue]: segment_size is from 8 MiB to 1 GiB, in octets, a multiple of 4096");
         }
+        let delivery = &self.delivery;
+        if delivery.fan_out_max == 0 || delivery.program_time_max == 0 {
+            bail!("[delivery]: fan_out_max and program_time_max are at least 1");
+        }
+        if delivery.program_memory_max < 16 << 20 {
+            bail!("[delivery]: program_memory_max is at least 16 MiB, in octets");
+        }
         if self.queue.local_concurrency == 0 || self.queue.local_concurrency > 1000 {
             bail!("[queue]: local_concurrency is from 1 to 1000");
         }
@@ -275,6 +313,7 @@ impl Config {
         differs("[sending] pop_window", old.sending.pop_window != new.sending.pop_window);
         let windowless = |config: &Config| config.sending.windowless_networks.clone();
         differs("[sending] windowless_networks", windowless(&old) != windowless(&new));
+        differs("[delivery]", old.delivery != new.delivery);
         differs("[queue] reserve", old.queue.reserve != new.queue.reserve);
         differs("[queue] segment_size", old.queue.segment_size != new.queue.segment_size);
         differs("[queue] local_concurrency", old.queue.local_concurrency != new.queue.local_concurrency);

@@ -15,7 +15,7 @@ use link::grant::GrantKey;
 use link::{Frame, Kind, frame};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Limits, Log, Queue, Sending};
+use crate::config::{Config, Delivery, Limits, Log, Queue, Sending};
 
 /// The roles, in the order in which they are started: who is called before who calls.
 #[derive(
@@ -145,6 +145,8 @@ pub struct Settings {
     pub log: Log,
     /// Customers who send.
     pub sending: Sending,
+    /// Delivery to mailboxes.
+    pub delivery: Delivery,
     /// Whether POP3 passwords may cross a network in clear text.
     pub allow_plaintext_login: bool,
     /// Paths, of which each role may touch its own.
@@ -174,6 +176,7 @@ impl Settings {
             queue: config.queue.clone(),
             log: config.log.clone(),
             sending: config.sending.clone(),
+            delivery: config.delivery.clone(),
             allow_plaintext_login: config.tls.allow_plaintext_login,
             paths: Paths {
                 spool: config.spool_dir(),
