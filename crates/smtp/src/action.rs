@@ -17,13 +17,25 @@ pub enum Action {
     ///
     /// [`Session::authenticated`]: crate::Session::authenticated
     Authenticate(Credentials),
-    /// Look up the keys with which this client will prove who it is, or make some up if there is no
-    /// such name, then call [`Session::scram_keys`].
+    /// Look up with which salt this client's password is hashed, or make one up if there is no such
+    /// name, then call [`Session::scram_salt`].
     ///
-    /// [`Session::scram_keys`]: crate::Session::scram_keys
-    ScramKeys {
+    /// [`Session::scram_salt`]: crate::Session::scram_salt
+    ScramSalt {
         /// Whom the client says to be: neither folded nor checked.
         name: String,
+    },
+    /// See whether this proves that the client knows the password (RFC 5802 §3), then call
+    /// [`Session::scram_proved`].
+    ///
+    /// [`Session::scram_proved`]: crate::Session::scram_proved
+    ScramProof {
+        /// Whom the client says to be, as before.
+        name: String,
+        /// `AuthMessage`.
+        auth_message: String,
+        /// `ClientProof`.
+        proof: [u8; 32],
     },
     /// Ask whether a customer may send as this, then call [`Session::sender_judged`]. The null
     /// reverse-path is nobody's, and to be allowed: receipts have it.

@@ -1,8 +1,8 @@
-//! What a client shows to prove who it is, and what that is compared with.
+//! What a client shows to prove who it is. What that is compared with is not here: keys and hashes stay
+//! where nobody outside can reach.
 
 use std::fmt;
 
-use envelope::Sender;
 use zeroize::Zeroizing;
 
 /// A name and its password, by AUTH PLAIN or AUTH LOGIN.
@@ -22,30 +22,21 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What AUTH SCRAM-SHA-256 is verified with (RFC 5802 §3).
+/// With what a password is hashed, as the client of AUTH SCRAM-SHA-256 is told (RFC 5802 §3).
 ///
-/// For a name that nobody has, make them up so that nobody can tell: the same salt for the same name
-/// each time, the usual iterations, random keys, and [`AuthenticationFailure::Credentials`].
-pub struct ScramKeys {
-    /// The salt, sent to the client.
+/// A name that nobody has gets a salt too, the same each time, so that nobody can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScramSalt {
+    /// The salt.
     pub salt: Vec<u8>,
     /// How often the client is to hash.
     pub iterations: u32,
-    /// `StoredKey`: what the client's proof must lead to.
-    pub stored_key: Zeroizing<[u8; 32]>,
-    /// `ServerKey`: with it we show that we know the user.
-    pub server_key: Zeroizing<[u8; 32]>,
-    /// Who it is that has these keys, or why he may not send. The client learns it only after it has
-    /// proved that it knows the password.
-    pub sender: Result<Sender, AuthenticationFailure>,
 }
 
-impl fmt::Debug for ScramKeys {
-    /// Without the keys: who has them can act as the server, or try passwords.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScramKeys").field("sender", &self.sender).finish_non_exhaustive()
-    }
-}
+/// `ServerSignature` of RFC 5802 §3, by which the client learns that it is us: only who has the keys of its
+/// password can make it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerSignature(pub [u8; 32]);
 
 /// Why a client is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,16 +58,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_secret_shows() {
+    fn no_password_shows() {
         let credentials = Credentials { name: "abc".into(), password: Zeroizing::new("s3cret".into()) };
         assert_eq!(format!("{credentials:?}"), "Credentials { name: \"abc\", .. }");
-        let keys = ScramKeys {
-            salt: vec![1],
-            iterations: 4096,
-            stored_key: Zeroizing::new([7; 32]),
-            server_key: Zeroizing::new([7; 32]),
-            sender: Err(AuthenticationFailure::Suspended),
-        };
-        assert_eq!(format!("{keys:?}"), "ScramKeys { sender: Err(Suspended), .. }");
     }
 }

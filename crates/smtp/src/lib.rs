@@ -10,7 +10,8 @@
 //!         match action {
 //!             Action::Send(octets)      => write them,
 //!             Action::Authenticate(who) => session.authenticated(is the password right?),
-//!             Action::ScramKeys { .. }  => session.scram_keys(the keys of this name, a nonce),
+//!             Action::ScramSalt { .. }  => session.scram_salt(the salt of this name, a nonce),
+//!             Action::ScramProof { .. } => session.scram_proved(is the proof right?),
 //!             Action::JudgeSender { .. } => session.sender_judged(may the customer send as this?),
 //!             Action::Judge { .. }      => session.judged(may this client send there?),
 //!             Action::Open { .. }       => session.opened(a name for the message),
@@ -53,7 +54,7 @@ mod session;
 mod submission;
 
 pub use action::{Action, Event, Judged, NotAccepted, Refused};
-pub use credentials::{AuthenticationFailure, Credentials, ScramKeys};
+pub use credentials::{AuthenticationFailure, Credentials, ScramSalt, ServerSignature};
 pub use draft::Fault;
 pub use reply::Reply;
 pub use sasl::Mechanism;

@@ -224,7 +224,8 @@ pub fn refused(refusal: Refusal) -> Reply {
     }
 }
 
-/// When a customer has sent as much as he may. Over and over the same when he tries again: 450.
+/// When a customer has sent as much as he may: at MAIL, at RCPT, or when his message is complete. That is
+/// policy, not a failure of ours, and so is 450 rather than 451 after the data too (RFC 5321 §4.3.2).
 fn limit_reached(reached: LimitReached) -> Reply {
     match reached.until {
         Some(_) => Reply::verbatim(450, format!("sorry, {reached}, try again later (#4.7.1)")),

@@ -78,7 +78,7 @@ pub enum ExchangeError {
     /// The client asks for channel binding, which is not offered.
     #[error("channel binding is not offered")]
     ChannelBinding,
-    /// The client wants to act as somebody else, or its proof is wrong.
+    /// The client wants to act as somebody else, or answers another challenge.
     #[error("not who it says it is")]
     Refused,
 }
@@ -88,13 +88,10 @@ pub enum ExchangeError {
 pub(crate) enum Exchange {
     Plain,
     LoginName,
-    LoginPassword {
-        name: String,
-    },
+    LoginPassword { name: String },
     Scram,
     ScramProof(Box<scram::Challenge>),
-    /// The client has proved itself, and is to acknowledge that we have (RFC 4954 §4).
-    ScramEnd(Box<scram::Challenge>),
+    ScramEnd(Box<scram::Acknowledgement>),
 }
 
 /// What comes of a response.
@@ -104,10 +101,12 @@ pub(crate) enum Progress {
     Challenge(Exchange, String),
     /// Have this looked at.
     Verify(Credentials),
-    /// Have the keys of this client looked up.
-    FindKeys(scram::ClientFirst),
-    /// The client has proved who it is.
-    Proved(Box<scram::Challenge>),
+    /// Have the salt of this client's password looked up.
+    FindSalt(scram::ClientFirst),
+    /// Have this looked at.
+    VerifyProof(scram::Proof),
+    /// The client has proved who it is, and knows us.
+    Acknowledged(Box<scram::Acknowledgement>),
 }
 
 impl Exchange {
@@ -134,7 +133,8 @@ impl Exchange {
         match self {
             Exchange::Plain | Exchange::LoginName | Exchange::Scram => None,
             Exchange::LoginPassword { name } => Some(name),
-            Exchange::ScramProof(challenge) | Exchange::ScramEnd(challenge) => Some(challenge.name()),
+            Exchange::ScramProof(challenge) => Some(challenge.name()),
+            Exchange::ScramEnd(end) => Some(&end.name),
         }
     }
 
@@ -157,12 +157,9 @@ impl Exchange {
                 Ok(Progress::Challenge(Exchange::LoginPassword { name }, login::PASSWORD.to_owned()))
             }
             Exchange::LoginPassword { name } => login::credentials(name, message).map(Progress::Verify),
-            Exchange::Scram => scram::ClientFirst::parse(message).map(Progress::FindKeys),
-            Exchange::ScramProof(challenge) => {
-                let signature = challenge.verify(message)?;
-                Ok(Progress::Challenge(Exchange::ScramEnd(challenge), signature))
-            }
-            Exchange::ScramEnd(challenge) if message.is_empty() => Ok(Progress::Proved(challenge)),
+            Exchange::Scram => scram::ClientFirst::parse(message).map(Progress::FindSalt),
+            Exchange::ScramProof(challenge) => challenge.proof(message).map(Progress::VerifyProof),
+            Exchange::ScramEnd(end) if message.is_empty() => Ok(Progress::Acknowledged(end)),
             Exchange::ScramEnd(_) => Err(ExchangeError::Malformed),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!          AUTH                  response                             authenticated
-//!   Idle ────────▶ Authenticating ────────▶ Verifying or FindingKeys ───────────────▶ Idle
+//!   Idle ────────▶ Authenticating ────────▶ Verifying or FindingSalt ───────────────▶ Idle
 //!
 //!             MAIL of a customer                 sender_judged
 //!   Idle ────────────────────────▶ JudgingSender ──────────────▶ Transaction
@@ -98,10 +98,10 @@ enum State {
     Idle,
     /// AUTH was said; the client's next line is a response.
     Authenticating(Exchange),
-    /// The shell is looking at a password.
+    /// The shell is looking at a password, or at the proof of one.
     Verifying { name: String, mechanism: Mechanism },
-    /// The shell is looking up what the client is to be compared with.
-    FindingKeys(scram::ClientFirst),
+    /// The shell is looking up the salt of a password.
+    FindingSalt(scram::ClientFirst),
     /// MAIL was said by a customer; the shell is being asked about the reverse-path.
     JudgingSender(Transaction),
     /// MAIL was said.
@@ -246,7 +246,7 @@ impl Session {
     pub fn timed_out(&mut self) {
         let reply = match self.state {
             State::Verifying { .. }
-            | State::FindingKeys(_)
+            | State::FindingSalt(_)
             | State::JudgingSender(..)
             | State::Judging(..)
             | State::Opening(..)

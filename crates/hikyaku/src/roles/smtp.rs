@@ -15,7 +15,8 @@ use link::grant::RelayGrant;
 use link::services::directory::{self, LoginRefused};
 use link::services::queue::{NotAccepted, Queue};
 use smtp::{
-    Action, AuthenticationFailure, Credentials, Event, Judged, Mechanism, Mode, Peer, Session, TlsInfo,
+    Action, AuthenticationFailure, Credentials, Event, Judged, Mechanism, Mode, Peer, ScramSalt,
+    ServerSignature, Session, TlsInfo,
 };
 use time::{OffsetDateTime, UtcOffset};
 use tokio::io::AsyncReadExt;
@@ -110,9 +111,11 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
                 Action::Authenticate(credentials) => {
                     session.authenticated(visit.authenticate(credentials).await)
                 }
-                // Not offered: the proof would have to be checked where the keys are.
-                Action::ScramKeys { .. } => {
-                    session.scram_keys(Err(AuthenticationFailure::TryLater), rand::random());
+                Action::ScramSalt { name } => {
+                    session.scram_salt(visit.scram_salt(name).await, rand::random());
+                }
+                Action::ScramProof { name, auth_message, proof } => {
+                    session.scram_proved(visit.verify_proof(name, auth_message, proof).await);
                 }
                 Action::JudgeSender { reverse_path, sender } => {
                     session.sender_judged(visit.judge_sender(&reverse_path, &sender).await);
@@ -188,7 +191,7 @@ fn session_settings(settings: &Settings, door: Door, peer: SocketAddr) -> smtp::
         mode: if door == Door::Smtp { Mode::Mx } else { Mode::Submission },
         offers_starttls: true,
         mechanisms: match door {
-            Door::Submission | Door::Submissions => vec![Mechanism::Plain, Mechanism::Login],
+            Door::Submission | Door::Submissions => Mechanism::ALL.to_vec(),
             _ => Vec::new(),
         },
         plaintext_auth: peer.ip().is_loopback(),
@@ -242,14 +245,30 @@ impl Visit<'_> {
         };
         match self.house.addresses.ask(directory::Request::Authenticate(login)).await {
             Ok(directory::Response::MayRelay(grant)) => Ok(self.keep(grant)),
-            Ok(directory::Response::LoginRefused(refused)) => Err(match refused {
-                LoginRefused::Credentials => AuthenticationFailure::Credentials,
-                LoginRefused::Suspended => AuthenticationFailure::Suspended,
-                LoginRefused::ReceiveOnly => AuthenticationFailure::ReceiveOnly,
-                LoginRefused::TooManyFailures => AuthenticationFailure::TooManyFailures,
-                LoginRefused::Unavailable => AuthenticationFailure::TryLater,
-            }),
-            _ => Err(AuthenticationFailure::TryLater),
+            answer => Err(login_failure(answer)),
+        }
+    }
+
+    /// With which salt the password of this name is hashed; of a name that nobody has, too.
+    async fn scram_salt(&self, name: String) -> Result<ScramSalt, AuthenticationFailure> {
+        match self.house.addresses.ask(directory::Request::ScramSalt(name)).await {
+            Ok(directory::Response::ScramSalt { salt, iterations }) => Ok(ScramSalt { salt, iterations }),
+            answer => Err(login_failure(answer)),
+        }
+    }
+
+    async fn verify_proof(
+        &mut self,
+        name: String,
+        auth_message: String,
+        proof: [u8; 32],
+    ) -> Result<(Sender, ServerSignature), AuthenticationFailure> {
+        let proof = directory::ScramProof { name, client: self.client, auth_message, proof };
+        match self.house.addresses.ask(directory::Request::ScramProof(proof)).await {
+            Ok(directory::Response::ScramProved(grant, signature)) => {
+                Ok((self.keep(grant), ServerSignature(signature)))
+            }
+            answer => Err(login_failure(answer)),
         }
     }
 
@@ -339,6 +358,20 @@ impl Visit<'_> {
     fn own_address(&self, sender: &Sender) -> Result<Address, Refusal> {
         let local_part = LocalPart::new(sender.account.as_str()).map_err(|_| Refusal::SenderDenied)?;
         Ok(Address::new(local_part, Host::Domain(self.settings.domain.clone())))
+    }
+}
+
+/// Why the directory lets nobody in.
+fn login_failure(answer: Result<directory::Response, Refusal>) -> AuthenticationFailure {
+    match answer {
+        Ok(directory::Response::LoginRefused(refused)) => match refused {
+            LoginRefused::Credentials => AuthenticationFailure::Credentials,
+            LoginRefused::Suspended => AuthenticationFailure::Suspended,
+            LoginRefused::ReceiveOnly => AuthenticationFailure::ReceiveOnly,
+            LoginRefused::TooManyFailures => AuthenticationFailure::TooManyFailures,
+            LoginRefused::Unavailable => AuthenticationFailure::TryLater,
+        },
+        _ => AuthenticationFailure::TryLater,
     }
 }
 

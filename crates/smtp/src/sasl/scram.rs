@@ -7,18 +7,15 @@
 //! server-final   v=SIGNATURE
 //! ```
 //!
-//! Keys and nonce are arguments: nothing is looked up here, and nothing is random.
+//! What is here reads and writes messages. The salt and the nonce are arguments, and who knows the keys judges
+//! the [`Proof`]: they are never here, and nothing is random.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use envelope::Sender;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
 use super::{ExchangeError, is_name};
-use crate::credentials::{AuthenticationFailure, ScramKeys};
+use crate::credentials::{ScramSalt, ServerSignature};
 
 /// What the client says first: its name and its nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +28,33 @@ pub struct ClientFirst {
     bare: String,
 }
 
-/// The keys of the client, and what was said so far: waits for its proof.
+/// What was said so far: waits for the client's proof.
 #[derive(Debug)]
 pub struct Challenge {
     first: ClientFirst,
-    keys: ScramKeys,
     /// Both nonces.
     nonce: String,
     server_first: String,
+}
+
+/// That a client knows a password, for who has its keys to judge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// Whom the client says to be: neither folded nor checked.
+    pub name: String,
+    /// `AuthMessage` of RFC 5802 §3: what both sides said.
+    pub auth_message: String,
+    /// `ClientProof`.
+    pub proof: [u8; 32],
+}
+
+/// The client is known, and is to acknowledge that it knows us (RFC 4954 §4).
+#[derive(Debug)]
+pub struct Acknowledgement {
+    /// Who it is.
+    pub sender: Sender,
+    /// Whom it said to be.
+    pub name: String,
 }
 
 impl ClientFirst {
@@ -77,13 +93,12 @@ impl ClientFirst {
         &self.name
     }
 
-    /// The challenge with these keys and our nonce: printable ASCII without a comma, never used
+    /// The challenge with this salt and our nonce: printable ASCII without a comma, never used
     /// before.
-    pub fn challenge(self, keys: ScramKeys, nonce: &str) -> Challenge {
+    pub fn challenge(self, ScramSalt { salt, iterations }: &ScramSalt, nonce: &str) -> Challenge {
         let nonce = format!("{}{nonce}", self.nonce);
-        let salt = STANDARD.encode(&keys.salt);
-        let server_first = format!("r={nonce},s={salt},i={}", keys.iterations);
-        Challenge { first: self, keys, nonce, server_first }
+        let server_first = format!("r={nonce},s={},i={iterations}", STANDARD.encode(salt));
+        Challenge { first: self, nonce, server_first }
     }
 }
 
@@ -98,48 +113,31 @@ impl Challenge {
         self.first.name()
     }
 
-    /// Verifies a client-final-message, and gives the server-final-message.
+    /// Takes the proof from a client-final-message.
     ///
     /// # Errors
-    /// If it is not well formed, or the proof is wrong.
-    pub fn verify(&self, message: &str) -> Result<String, ExchangeError> {
-        let (without_proof, proof) = message.rsplit_once(",p=").ok_or(ExchangeError::Malformed)?;
+    /// If it is not well formed, or is the answer to another challenge.
+    pub fn proof(self, message: &str) -> Result<Proof, ExchangeError> {
+        let (without_proof, written) = message.rsplit_once(",p=").ok_or(ExchangeError::Malformed)?;
         let mut attributes = without_proof.split(',');
         let binding = attribute(attributes.next(), "c=").ok_or(ExchangeError::Malformed)?;
         let nonce = attribute(attributes.next(), "r=").ok_or(ExchangeError::Malformed)?;
-        let mut given = Zeroizing::new([0; 32]);
-        match STANDARD.decode_slice(proof, given.as_mut()) {
+        let mut proof = [0; 32];
+        match STANDARD.decode_slice(written, &mut proof) {
             Ok(32) => {}
             _ => return Err(ExchangeError::Malformed),
         }
         if binding != STANDARD.encode(&self.first.gs2) || nonce != self.nonce {
             return Err(ExchangeError::Refused);
         }
-        let signed = [&self.first.bare, ",", &self.server_first, ",", without_proof];
-        // ClientKey := ClientProof XOR ClientSignature, and StoredKey is its hash (RFC 5802 §3).
-        let signature = hmac(&self.keys.stored_key, &signed);
-        for (octet, mask) in given.iter_mut().zip(signature.iter()) {
-            *octet ^= mask;
-        }
-        let stored_key: Zeroizing<[u8; 32]> = Zeroizing::new(Sha256::digest(given.as_ref()).into());
-        if !bool::from(stored_key.as_ref().ct_eq(self.keys.stored_key.as_ref())) {
-            return Err(ExchangeError::Refused);
-        }
-        Ok(format!("v={}", STANDARD.encode(hmac(&self.keys.server_key, &signed).as_ref())))
-    }
-
-    /// Who the client is, once it is verified; or why he may not send all the same.
-    pub fn sender(&self) -> &Result<Sender, AuthenticationFailure> {
-        &self.keys.sender
+        let auth_message = format!("{},{},{without_proof}", self.first.bare, self.server_first);
+        Ok(Proof { name: self.first.name, auth_message, proof })
     }
 }
 
-fn hmac(key: &[u8; 32], parts: &[&str]) -> Zeroizing<[u8; 32]> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    for part in parts {
-        mac.update(part.as_bytes());
-    }
-    Zeroizing::new(mac.finalize().into_bytes().into())
+/// The server-final-message.
+pub fn server_final(ServerSignature(signature): &ServerSignature) -> String {
+    format!("v={}", STANDARD.encode(signature))
 }
 
 fn attribute<'a>(text: Option<&'a str>, name: &str) -> Option<&'a str> {
@@ -177,66 +175,49 @@ mod tests {
     const CLIENT_FINAL: &str = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
                                 p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
 
-    /// `Hi` of RFC 5802 §2.2: PBKDF2 with one block.
-    fn salted(password: &str, salt: &[u8], iterations: u32) -> [u8; 32] {
-        let mac = |message: &[u8]| -> [u8; 32] {
-            let mut mac = Hmac::<Sha256>::new_from_slice(password.as_bytes()).unwrap();
-            mac.update(message);
-            mac.finalize().into_bytes().into()
-        };
-        let mut last = mac(&[salt, &[0, 0, 0, 1]].concat());
-        let mut sum = last;
-        for _ in 1..iterations {
-            last = mac(&last);
-            sum.iter_mut().zip(last).for_each(|(octet, other)| *octet ^= other);
-        }
-        sum
+    /// Of the example of RFC 7677 §3.
+    fn salt() -> ScramSalt {
+        ScramSalt { salt: STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap(), iterations: 4096 }
     }
 
-    /// The keys of `user` with the password `pencil` in the example of RFC 7677 §3.
-    fn keys() -> ScramKeys {
-        let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
-        let salted = salted("pencil", &salt, 4096);
-        ScramKeys {
-            salt,
-            iterations: 4096,
-            stored_key: Zeroizing::new(Sha256::digest(hmac(&salted, &["Client Key"]).as_ref()).into()),
-            server_key: hmac(&salted, &["Server Key"]),
-            sender: Err(AuthenticationFailure::Credentials),
-        }
+    fn challenge(first: &str) -> Challenge {
+        ClientFirst::parse(first).unwrap().challenge(&salt(), SERVER_NONCE)
     }
 
+    /// The messages of RFC 7677 §3. Whether the proof is right is for the directory to say, and tested there
+    /// with the same example.
     #[test]
     fn the_example_of_rfc_7677_is_carried_out() {
-        let first = ClientFirst::parse(CLIENT_FIRST).unwrap();
-        assert_eq!(first.name(), "user");
-        let challenge = first.challenge(keys(), SERVER_NONCE);
-        assert_eq!(
-            challenge.server_first(),
-            "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
-        );
-        let server_final = challenge.verify(CLIENT_FINAL);
-        assert_eq!(server_final.as_deref(), Ok("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="));
+        let challenge = challenge(CLIENT_FIRST);
+        assert_eq!(challenge.name(), "user");
+        let server_first =
+            "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+        assert_eq!(challenge.server_first(), server_first);
+        let proof = challenge.proof(CLIENT_FINAL).unwrap();
+        assert_eq!(STANDARD.encode(proof.proof), "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
+        let without_proof = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+        let auth_message = format!("n=user,r=rOprNGfwEbeRWgbNEkqO,{server_first},{without_proof}");
+        assert_eq!((proof.name.as_str(), proof.auth_message), ("user", auth_message));
+        let signature = STANDARD.decode("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=").unwrap();
+        let server_final = server_final(&ServerSignature(signature.try_into().unwrap()));
+        assert_eq!(server_final, "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
     }
 
     #[test]
-    fn a_wrong_proof_nonce_or_binding_is_refused() {
-        let challenge = |first| ClientFirst::parse(first).unwrap().challenge(keys(), SERVER_NONCE);
-        let expected = challenge(CLIENT_FIRST);
-        for (from, to) in [("p=dHz", "p=dHy"), ("$k0", "$k1"), ("biws", "eSws")] {
-            let verdict = expected.verify(&CLIENT_FINAL.replace(from, to));
-            assert_eq!(verdict, Err(ExchangeError::Refused), "{to}");
+    fn the_answer_to_another_challenge_is_refused() {
+        for (from, to) in [("$k0", "$k1"), ("biws", "eSws")] {
+            let answer = challenge(CLIENT_FIRST).proof(&CLIENT_FINAL.replace(from, to));
+            assert_eq!(answer, Err(ExchangeError::Refused), "{to}");
         }
         // The client said "y", and somebody on the line made it "n" or the other way round.
         let altered = challenge(&CLIENT_FIRST.replacen("n,", "y,", 1));
-        assert_eq!(altered.verify(CLIENT_FINAL), Err(ExchangeError::Refused));
-        let mut others = keys();
-        others.stored_key[0] ^= 1;
-        let others = ClientFirst::parse(CLIENT_FIRST).unwrap().challenge(others, SERVER_NONCE);
-        assert_eq!(others.verify(CLIENT_FINAL), Err(ExchangeError::Refused));
+        assert_eq!(altered.proof(CLIENT_FINAL), Err(ExchangeError::Refused));
         for message in ["", "p=", ",p=", "c=biws,p=", "c=biws,r=x,p=AAAA", "r=x,c=biws,p=", "c=biws,r=x"] {
-            assert_eq!(expected.verify(message), Err(ExchangeError::Malformed), "{message}");
+            assert_eq!(challenge(CLIENT_FIRST).proof(message), Err(ExchangeError::Malformed), "{message}");
         }
+        // 33 octets.
+        let longer = CLIENT_FINAL.replace("dVQ=", "dVQA");
+        assert_eq!(challenge(CLIENT_FIRST).proof(&longer), Err(ExchangeError::Malformed));
     }
 
     #[test]
@@ -267,25 +248,13 @@ mod tests {
         }
     }
 
-    /// Keys that belong to no password.
-    fn cheap_keys() -> ScramKeys {
-        ScramKeys {
-            salt: vec![1],
-            iterations: 1,
-            stored_key: Zeroizing::new([1; 32]),
-            server_key: Zeroizing::new([1; 32]),
-            sender: Err(AuthenticationFailure::Credentials),
-        }
-    }
-
     proptest! {
         #[test]
         fn any_text_is_a_message_or_an_error(text in "(n|y|p|,|=|2C|3D|a|r|c|biws|é){0,20}") {
             if let Ok(first) = ClientFirst::parse(&text) {
                 prop_assert!(!first.name().is_empty());
             }
-            let challenge = ClientFirst::parse(CLIENT_FIRST).unwrap().challenge(cheap_keys(), SERVER_NONCE);
-            prop_assert!(challenge.verify(&text).is_err());
+            prop_assert!(challenge(CLIENT_FIRST).proof(&text).is_err());
         }
     }
 }

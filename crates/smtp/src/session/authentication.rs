@@ -7,9 +7,9 @@ use zeroize::Zeroize;
 
 use super::{Session, State, Step};
 use crate::action::{Action, Event};
-use crate::credentials::{AuthenticationFailure, ScramKeys};
+use crate::credentials::{AuthenticationFailure, ScramSalt, ServerSignature};
 use crate::replies;
-use crate::sasl::{self, Exchange, ExchangeError, Mechanism, Progress, Response};
+use crate::sasl::{self, Exchange, ExchangeError, Mechanism, Progress, Response, scram};
 
 impl Session {
     /// AUTH.
@@ -71,12 +71,17 @@ impl Session {
                 self.actions.push_back(Action::Authenticate(credentials));
                 Step::Done
             }
-            Ok(Progress::FindKeys(first)) => {
-                self.actions.push_back(Action::ScramKeys { name: first.name().to_owned() });
-                self.state = State::FindingKeys(first);
+            Ok(Progress::FindSalt(first)) => {
+                self.actions.push_back(Action::ScramSalt { name: first.name().to_owned() });
+                self.state = State::FindingSalt(first);
                 Step::Done
             }
-            Ok(Progress::Proved(challenge)) => self.conclude(name, mechanism, challenge.sender().clone()),
+            Ok(Progress::VerifyProof(scram::Proof { name, auth_message, proof })) => {
+                self.state = State::Verifying { name: name.clone(), mechanism };
+                self.actions.push_back(Action::ScramProof { name, auth_message, proof });
+                Step::Done
+            }
+            Ok(Progress::Acknowledged(end)) => self.conclude(name, mechanism, Ok(end.sender)),
             Err(ExchangeError::Refused) => {
                 self.conclude(name, mechanism, Err(AuthenticationFailure::Credentials))
             }
@@ -87,27 +92,44 @@ impl Session {
     /// Answers [`Action::Authenticate`].
     pub fn authenticated(&mut self, verdict: Result<Sender, AuthenticationFailure>) {
         match std::mem::take(&mut self.state) {
-            State::Verifying { name, mechanism } => {
+            State::Verifying { name, mechanism } if mechanism != Mechanism::ScramSha256 => {
                 self.conclude(Some(name), mechanism, verdict);
             }
             state => self.state = state,
         }
     }
 
-    /// Answers [`Action::ScramKeys`]. `nonce` is random, and new for each call.
-    pub fn scram_keys(&mut self, keys: Result<ScramKeys, AuthenticationFailure>, nonce: [u8; 18]) {
+    /// Answers [`Action::ScramSalt`]. `nonce` is random, and new for each call.
+    pub fn scram_salt(&mut self, salt: Result<ScramSalt, AuthenticationFailure>, nonce: [u8; 18]) {
         let first = match std::mem::take(&mut self.state) {
-            State::FindingKeys(first) => first,
+            State::FindingSalt(first) => first,
             state => return self.state = state,
         };
-        match keys {
-            Ok(keys) => {
-                let challenge = Box::new(first.challenge(keys, &STANDARD.encode(nonce)));
+        match salt {
+            Ok(salt) => {
+                let challenge = Box::new(first.challenge(&salt, &STANDARD.encode(nonce)));
                 let server_first = challenge.server_first().to_owned();
                 self.challenge(Exchange::ScramProof(challenge), &server_first);
             }
             Err(failure) => {
                 self.conclude(Some(first.name().to_owned()), Mechanism::ScramSha256, Err(failure));
+            }
+        }
+    }
+
+    /// Answers [`Action::ScramProof`].
+    pub fn scram_proved(&mut self, verdict: Result<(Sender, ServerSignature), AuthenticationFailure>) {
+        let name = match std::mem::take(&mut self.state) {
+            State::Verifying { name, mechanism: Mechanism::ScramSha256 } => name,
+            state => return self.state = state,
+        };
+        match verdict {
+            Ok((sender, signature)) => {
+                let end = Box::new(scram::Acknowledgement { sender, name });
+                self.challenge(Exchange::ScramEnd(end), &scram::server_final(&signature));
+            }
+            Err(failure) => {
+                self.conclude(Some(name), Mechanism::ScramSha256, Err(failure));
             }
         }
     }

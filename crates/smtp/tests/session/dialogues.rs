@@ -563,7 +563,8 @@ fn an_answer_that_nobody_asked_for_changes_nothing() {
     driver.session.opened(Ok(envelope::QueueId::from_u64(1)), driver.now);
     driver.session.judged(Err(envelope::Refusal::RelayDenied));
     driver.session.authenticated(Ok(crate::driver::sender("abc", envelope::Entitlement::Authentication)));
-    driver.session.scram_keys(Err(smtp::AuthenticationFailure::Credentials), [0; 18]);
+    driver.session.scram_salt(Err(smtp::AuthenticationFailure::Credentials), [0; 18]);
+    driver.session.scram_proved(Err(smtp::AuthenticationFailure::Credentials));
     driver.session.sender_judged(Err(envelope::Refusal::SenderDenied));
     driver.session.authors_judged(Ok(()));
     driver.session.own_address(Err(envelope::Refusal::DirectoryUnavailable));

@@ -12,8 +12,8 @@ use envelope::{
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use smtp::{
-    Action, AuthenticationFailure, Event, Judged, Mechanism, NotAccepted, Peer, ScramKeys, Session, Settings,
-    TlsInfo,
+    Action, AuthenticationFailure, Event, Judged, Mechanism, NotAccepted, Peer, ScramSalt, ServerSignature,
+    Session, Settings, TlsInfo,
 };
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -134,12 +134,15 @@ impl Driver {
                     let verdict = login(&credentials.name, right);
                     self.session.authenticated(verdict);
                 }
-                Action::ScramKeys { name } => {
-                    let keys = match login(&name, true) {
+                Action::ScramSalt { name } => {
+                    let salt = match login(&name, true) {
                         Err(AuthenticationFailure::TryLater) => Err(AuthenticationFailure::TryLater),
-                        sender => Ok(scram_keys(sender)),
+                        _ => Ok(ScramSalt { salt: SALT.to_vec(), iterations: ITERATIONS }),
                     };
-                    self.session.scram_keys(keys, NONCE);
+                    self.session.scram_salt(salt, NONCE);
+                }
+                Action::ScramProof { name, auth_message, proof } => {
+                    self.session.scram_proved(scram(&name, &auth_message, proof));
                 }
                 Action::JudgeSender { reverse_path, sender } => {
                     let verdict = match reverse_path {
@@ -255,20 +258,20 @@ fn login(name: &str, right: bool) -> Result<Sender, AuthenticationFailure> {
     }
 }
 
-fn scram_keys(sender: Result<Sender, AuthenticationFailure>) -> ScramKeys {
+/// What a directory says of a proof (RFC 5802 §3).
+fn scram(
+    name: &str,
+    auth_message: &str,
+    proof: [u8; 32],
+) -> Result<(Sender, ServerSignature), AuthenticationFailure> {
     let salted = salted(PASSWORD);
-    let mut stored_key: [u8; 32] = Sha256::digest(mac(&salted, b"Client Key")).into();
-    if sender == Err(AuthenticationFailure::Credentials) {
-        // Nobody knows a password that leads here.
-        stored_key = [1; 32];
-    }
-    ScramKeys {
-        salt: SALT.to_vec(),
-        iterations: ITERATIONS,
-        stored_key: stored_key.into(),
-        server_key: mac(&salted, b"Server Key").into(),
-        sender,
-    }
+    let stored_key: [u8; 32] = Sha256::digest(mac(&salted, b"Client Key")).into();
+    let mut client_key = proof;
+    let signature = mac(&stored_key, auth_message.as_bytes());
+    client_key.iter_mut().zip(signature).for_each(|(octet, mask)| *octet ^= mask);
+    let right = Sha256::digest(client_key)[..] == stored_key;
+    let signature = mac(&mac(&salted, b"Server Key"), auth_message.as_bytes());
+    Ok((login(name, right)?, ServerSignature(signature)))
 }
 
 pub fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {

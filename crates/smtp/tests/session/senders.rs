@@ -130,9 +130,24 @@ fn scram_does_not_tell_who_there_is() {
     }
     let mut driver = Driver::new(settings_with_auth());
     driver.say("EHLO client.example\r\n");
-    let (answer, expected) = scram(&mut driver, "suspended", PASSWORD);
-    assert_eq!(answer, expected, "who knows the password");
-    assert_eq!(driver.say("\r\n"), "525 5.7.13 sorry, this account is suspended\r\n", "learns it");
+    let suspended = "525 5.7.13 sorry, this account is suspended\r\n";
+    assert_eq!(scram(&mut driver, "suspended", PASSWORD).0, suspended, "who knows the password learns it");
+}
+
+/// The last step only says that the client has seen that it is us. It cannot be skipped, or be more.
+#[test]
+fn scram_ends_with_an_empty_response_and_nothing_else() {
+    for (end, reply) in [
+        ("YQ==", "501 5.5.2 sorry, that is not what this mechanism asks for\r\n"),
+        ("*", "501 5.7.0 cancelled\r\n"),
+    ] {
+        let mut driver = Driver::new(settings_with_auth());
+        driver.say("EHLO client.example\r\n");
+        let (answer, expected) = scram(&mut driver, "abc", PASSWORD);
+        assert_eq!(answer, expected);
+        assert_eq!(driver.say(&format!("{end}\r\n")), reply);
+        assert_eq!(*driver.session.client(), envelope::Client::Stranger);
+    }
 }
 
 #[test]
