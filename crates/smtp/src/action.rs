@@ -56,6 +56,9 @@ pub enum Action {
         recipient: Address,
         /// What MAIL said: it tells which of several windows is meant.
         reverse_path: ReversePath,
+        /// The size in octets that MAIL announced (RFC 1870 §6.1), to see whether there is room for it; 0
+        /// where it announced none.
+        size: u64,
         /// The customer whose message it is, if that is known already.
         sender: Option<Sender>,
     },

@@ -141,6 +141,8 @@ struct Transaction {
     sender: Option<Sender>,
     reverse_path: ReversePath,
     recipients: Vec<Recipient>,
+    /// As MAIL announced it; 0 if it did not.
+    size: u64,
     body: BodyType,
     smtputf8: bool,
 }

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use envelope::{
-    AccountName, Address, Destination, Host, LocalPart, QueueIds, Refusal, ReversePath, Sender, authorise,
-    authorise_author,
+    AccountName, Address, Destination, Host, Limit, LocalAddress, LocalPart, QueueIds, Refusal, ReversePath,
+    Sender, authorise, authorise_author,
 };
 use link::Client;
 use link::grant::RelayGrant;
-use link::services::directory::{self, LoginRefused};
+use link::services::directory::{self, LoginRefused, Room};
 use link::services::queue::{NotAccepted, Queue};
 use smtp::{
     Action, AuthenticationFailure, Credentials, Event, Judged, Mechanism, Mode, Peer, ScramSalt,
@@ -120,8 +120,8 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
                 Action::JudgeSender { reverse_path, sender } => {
                     session.sender_judged(visit.judge_sender(&reverse_path, &sender).await);
                 }
-                Action::Judge { recipient, reverse_path, sender } => {
-                    session.judged(visit.judge(recipient, &reverse_path, sender).await);
+                Action::Judge { recipient, reverse_path, size, sender } => {
+                    session.judged(visit.judge(recipient, &reverse_path, size, sender).await);
                 }
                 Action::Open { envelope, sender } => {
                     let now = unix_micros();
@@ -285,14 +285,20 @@ impl Visit<'_> {
 
     /// Whether a customer who logged in may send under this reverse-path, and may send still.
     async fn judge_sender(&self, reverse_path: &ReversePath, sender: &Sender) -> Result<(), Refusal> {
-        match self.house.addresses.ask(directory::Request::MaySend(sender.account.clone())).await? {
-            directory::Response::Done => {}
-            directory::Response::LoginRefused(_) => return Err(Refusal::SenderDenied),
-            _ => return Err(Refusal::DirectoryUnavailable),
-        }
+        self.may_send(sender).await?;
         match reverse_path {
             ReversePath::Null => Ok(()),
             ReversePath::Address(address) => self.judge_author(address, sender).await,
+        }
+    }
+
+    /// Whether a customer may send at all: he may be suspended by now, or have sent as much as he may.
+    async fn may_send(&self, sender: &Sender) -> Result<(), Refusal> {
+        match self.house.addresses.ask(directory::Request::MaySend(sender.account.clone())).await? {
+            directory::Response::Done => Ok(()),
+            directory::Response::LoginRefused(_) => Err(Refusal::SenderDenied),
+            directory::Response::LimitReached(reached) => Err(reached.into()),
+            _ => Err(Refusal::DirectoryUnavailable),
         }
     }
 
@@ -313,6 +319,7 @@ impl Visit<'_> {
         &mut self,
         recipient: Address,
         reverse_path: &ReversePath,
+        size: u64,
         sender: Option<Sender>,
     ) -> Result<Judged, Refusal> {
         let leads_to = self.house.addresses.resolve(&recipient).await?;
@@ -322,7 +329,22 @@ impl Visit<'_> {
             None => self.sender_by_window(reverse_path, elsewhere).await?,
         };
         let client = sender.clone().map_or(envelope::Client::Stranger, envelope::Client::Sender);
-        Ok(Judged { recipient: authorise(&client, recipient, &leads_to)?, sender })
+        let recipient = authorise(&client, recipient, &leads_to)?;
+        if let Destination::Local(LocalAddress { quota: Limit::AtMost(_), .. }) = leads_to {
+            self.find_room(recipient.address(), size).await?;
+        }
+        Ok(Judged { recipient, sender })
+    }
+
+    /// Whether a mailbox that has a quota has room for a message of this size.
+    async fn find_room(&self, recipient: &Address, size: u64) -> Result<(), Refusal> {
+        let question = directory::Request::Room { address: recipient.clone(), size };
+        match self.house.addresses.ask(question).await? {
+            directory::Response::Room(Room::Enough) => Ok(()),
+            directory::Response::Room(Room::Full) => Err(Refusal::MailboxFull { for_good: false }),
+            directory::Response::Room(Room::FullForLong) => Err(Refusal::MailboxFull { for_good: true }),
+            _ => Err(Refusal::DirectoryUnavailable),
+        }
     }
 
     /// Who of those with an open window at this client's address sends under this reverse-path.
@@ -347,6 +369,7 @@ impl Visit<'_> {
                 },
             };
             if fits {
+                self.may_send(grant.sender()).await?;
                 return Ok(Some(self.keep(grant.clone())));
             }
         }

@@ -119,6 +119,7 @@ impl Session {
             sender,
             reverse_path,
             recipients: Vec::new(),
+            size: parameters.size.unwrap_or_default(),
             body: parameters.body,
             smtputf8: parameters.smtputf8,
         };
@@ -180,6 +181,7 @@ impl Session {
         self.actions.push_back(Action::Judge {
             recipient: address.clone(),
             reverse_path: transaction.reverse_path.clone(),
+            size: transaction.size,
             sender: transaction.sender.clone(),
         });
         self.state = State::Judging(transaction, address);

@@ -76,7 +76,7 @@ impl Session {
 
     /// Has the shell begin a message. The transaction has a recipient.
     fn open(&mut self, transaction: Transaction, carrier: Carrier) -> Step {
-        let Transaction { sender, reverse_path, recipients, body, smtputf8 } = transaction;
+        let Transaction { sender, reverse_path, recipients, body, smtputf8, .. } = transaction;
         let recipient = match recipients.as_slice() {
             [only] => Some(only.address().clone()),
             _ => None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use envelope::{BodyType, ReversePath};
 use smtp::{Event, Mode, NotAccepted, Settings};
 
-use crate::driver::{Driver, dialogue, settings};
+use crate::driver::{Driver, dialogue, settings, settings_with_auth};
 
 const GREETING: &str = "S: 220 mx.pobox.example ESMTP\n";
 
@@ -272,6 +272,85 @@ fn a_message_that_is_said_to_be_too_large_is_refused_at_mail() {
          C: MAIL FROM:<joe@x.example> SIZE=1000
          S: 250 ok",
     );
+}
+
+#[test]
+fn a_full_mailbox_is_told_of_at_rcpt_and_the_others_get_theirs() {
+    let driver = play(
+        settings(),
+        "C: MAIL FROM:<joe@x.example> SIZE=1001
+         S: 250 ok
+         C: RCPT TO:<xyz@pobox.example>
+         S: 452 sorry, that mailbox is full, try again later (#4.2.2)
+         C: RCPT TO:<brimful@pobox.example>
+         S: 552 sorry, that mailbox has been full for some days (#5.2.2)
+         C: RCPT TO:<abc@pobox.example>
+         S: 250 ok
+         C: DATA
+         S: 354 go ahead
+         C: .
+         S: 250 ok 0 qp 0000000000001
+         C: MAIL FROM:<joe@x.example> SIZE=1000
+         S: 250 ok
+         C: RCPT TO:<xyz@pobox.example>
+         S: 250 ok
+         C: RSET
+         S: 250 flushed
+         C: MAIL FROM:<joe@x.example>
+         S: 250 ok
+         C: RCPT TO:<xyz@pobox.example>
+         S: 250 ok",
+    );
+    assert_eq!(driver.accepted[0].0.recipients().len(), 1);
+    assert!(matches!(&driver.events[0], Event::Refused(refused) if refused.recipient.is_some()));
+}
+
+/// What the carriers let their customers choose: dots at the end, at the beginning, one after another. Such
+/// a local-part is taken with and without the quotes that RFC 5321 §4.1.2 asks for, and passed on with them.
+#[test]
+fn addresses_of_the_carriers_are_taken_as_they_come_and_written_quoted() {
+    let long = "a".repeat(64);
+    let table = [
+        ("taro..", "\"taro..\""),
+        (".taro", "\".taro\""),
+        ("taro.", "\"taro.\""),
+        ("ta..ro", "\"ta..ro\""),
+        ("..", "\"..\""),
+        ("Taro.Yamada", "Taro.Yamada"),
+        ("taro+list", "taro+list"),
+        ("_taro_", "_taro_"),
+        ("taro=x", "taro=x"),
+        ("-taro-", "-taro-"),
+        ("0", "0"),
+        (long.as_str(), long.as_str()),
+    ];
+    let mut driver = Driver::new(settings_with_auth());
+    driver.say("AUTH PLAIN AGFiYwBwYXNz\r\n");
+    for (plain, written) in table {
+        for given in [plain.to_owned(), format!("\"{plain}\""), written.to_owned()] {
+            let rcpt = format!("RCPT TO:<{given}@carrier.example>\r\n");
+            assert_eq!(driver.say(&format!("MAIL FROM:<>\r\n{rcpt}")), "250 ok\r\n250 ok\r\n", "{given}");
+            driver.say("DATA\r\nFrom: abc@pobox.example\r\n\r\n.\r\n");
+            let (envelope, message) = driver.accepted.pop().unwrap();
+            assert_eq!(envelope.recipients()[0].to_string(), format!("{written}@carrier.example"));
+            assert_eq!(envelope.recipients()[0].address().local_part.as_str(), plain);
+            let message = String::from_utf8(message).unwrap();
+            assert!(message.contains(&format!("\r\n\tfor <{written}@carrier.example>; ")), "{message}");
+
+            let mut strangers = Driver::new(settings());
+            strangers.say(&format!("MAIL FROM:<{given}@carrier.example>\r\nRCPT TO:<abc@pobox.example>\r\n"));
+            strangers.say("DATA\r\n.\r\n");
+            let (envelope, _) = strangers.accepted.pop().unwrap();
+            assert_eq!(envelope.reverse_path().to_string(), format!("<{written}@carrier.example>"));
+        }
+    }
+    let too_long = "501 sorry, the part before the @ is longer than 64 octets\r\n";
+    for given in [format!("{long}a"), format!("\"{long}a\"")] {
+        assert_eq!(driver.say(&format!("MAIL FROM:<{given}@carrier.example>\r\n")), too_long);
+        driver.say("MAIL FROM:<>\r\n");
+        assert_eq!(driver.say(&format!("RCPT TO:<{given}@carrier.example>\r\n")), too_long);
+        driver.say("RSET\r\n");
+    }
 }
 
 #[test]

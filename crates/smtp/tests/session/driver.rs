@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use envelope::{
-    AccountName, Address, Client, Destination, Entitlement, Envelope, Limit, LocalAddress, Mailbox, QueueId,
-    Refusal, ReversePath, Sender, SenderRule, authorise, authorise_author,
+    AccountName, Address, Client, Destination, Entitlement, Envelope, Limit, LimitReached, LocalAddress,
+    Mailbox, QueueId, Refusal, ReversePath, Sender, SenderRule, authorise, authorise_author,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -47,6 +47,8 @@ pub struct Driver {
     pub tls: bool,
     /// The accounts with a relay window for the client's address.
     pub windows: Vec<&'static str>,
+    /// What every customer has reached.
+    pub limit: Option<LimitReached>,
     ids: u64,
 }
 
@@ -82,6 +84,7 @@ impl Driver {
             committing: Ok(()),
             tls: false,
             windows: Vec::new(),
+            limit: None,
             ids: 0,
         };
         driver.run();
@@ -145,16 +148,21 @@ impl Driver {
                     self.session.scram_proved(scram(&name, &auth_message, proof));
                 }
                 Action::JudgeSender { reverse_path, sender } => {
-                    let verdict = match reverse_path {
+                    let verdict = self.may_send().and_then(|()| match reverse_path {
                         ReversePath::Null => Ok(()),
                         ReversePath::Address(address) => author(&sender, &address),
-                    };
+                    });
                     self.session.sender_judged(verdict);
                 }
-                Action::Judge { recipient, reverse_path, sender } => {
-                    let sender = sender.or_else(|| self.window(&reverse_path));
-                    let verdict = verdict(sender, recipient);
-                    self.session.judged(verdict);
+                Action::Judge { recipient, reverse_path, size, sender } => {
+                    let known = match sender {
+                        None => match self.window(&reverse_path) {
+                            Some(sender) => self.may_send().map(|()| Some(sender)),
+                            None => Ok(None),
+                        },
+                        known => Ok(known),
+                    };
+                    self.session.judged(known.and_then(|sender| verdict(sender, recipient, size)));
                 }
                 Action::OwnAddress(sender) => {
                     let own = format!("{}@pobox.example", sender.account);
@@ -211,6 +219,10 @@ impl Driver {
 }
 
 impl Driver {
+    fn may_send(&self) -> Result<(), Refusal> {
+        self.limit.map_or(Ok(()), |reached| Err(reached.into()))
+    }
+
     /// The window that a reverse-path is sent through.
     fn window(&self, reverse_path: &ReversePath) -> Option<Sender> {
         let mut windows = self.windows.iter().map(|account| sender(account, Entitlement::Window));
@@ -221,7 +233,7 @@ impl Driver {
     }
 }
 
-/// abc, xyz and postmaster are ours; `slow@` is in a directory that does not answer.
+/// abc, xyz, postmaster and brimful are ours; `slow@` is in a directory that does not answer.
 fn leads_to(address: &Address) -> Result<Destination, Refusal> {
     let local = address.local_part.folded();
     let ours = address.host.domain().is_some_and(|d| d.as_str().ends_with("pobox.example"));
@@ -229,7 +241,7 @@ fn leads_to(address: &Address) -> Result<Destination, Refusal> {
         "slow" => return Err(Refusal::DirectoryUnavailable),
         _ if !ours => return Ok(Destination::Elsewhere),
         "abc" | "postmaster" | "太郎" => "abc",
-        "xyz" => "xyz",
+        name @ ("xyz" | "brimful") => name,
         _ => return Ok(Destination::NoSuchMailbox),
     };
     let account = AccountName::parse(account).unwrap();
@@ -237,8 +249,16 @@ fn leads_to(address: &Address) -> Result<Destination, Refusal> {
     Ok(Destination::Local(LocalAddress { mailbox, extension: None, quota: Limit::Unlimited }))
 }
 
-fn verdict(sender: Option<Sender>, address: Address) -> Result<Judged, Refusal> {
+/// xyz has room for 1000 octets more, and the mailbox brimful has been full for long.
+fn verdict(sender: Option<Sender>, address: Address, size: u64) -> Result<Judged, Refusal> {
     let leads_to = leads_to(&address)?;
+    if let Destination::Local(local) = &leads_to {
+        match local.mailbox.account.as_str() {
+            "xyz" if size > 1000 => return Err(Refusal::MailboxFull { for_good: false }),
+            "brimful" => return Err(Refusal::MailboxFull { for_good: true }),
+            _ => {}
+        }
+    }
     let client = sender.clone().map_or(Client::Stranger, Client::Sender);
     Ok(Judged { recipient: authorise(&client, address, &leads_to)?, sender })
 }

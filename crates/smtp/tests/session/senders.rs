@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use envelope::Entitlement;
-use smtp::{AuthenticationFailure, Event, Mechanism, Mode, Settings};
+use envelope::{Entitlement, LimitReached, SendingLimit};
+use smtp::{AuthenticationFailure, Event, Mechanism, Mode, NotAccepted, Settings};
 
 use crate::driver::{
     Driver, ITERATIONS, PASSWORD, SALT, dialogue, mac, salted, sender, settings, settings_with_auth,
@@ -312,6 +312,53 @@ fn account(event: &Event) -> String {
     }
     .map(ToString::to_string)
     .unwrap_or_default()
+}
+
+/// At MAIL for who showed who he is, at RCPT for who comes by a window, and at the end of the data for whom
+/// another session was quicker than.
+#[test]
+fn who_has_sent_enough_is_told_which_limit_and_whether_to_try_again() {
+    let reached = |until| LimitReached { which: SendingLimit::MessagesPerHour, most: 30, until };
+    let later = "450 sorry, the limit of 30 messages per hour is reached, try again later (#4.7.1)\r\n";
+    let never = "550 sorry, the limit of 30 messages per hour is reached by this one message (#5.7.1)\r\n";
+    for (until, reply) in [(Some(1_800_000_000), later), (None, never)] {
+        let limit = reached(until);
+        let mut driver = abc();
+        driver.limit = Some(limit);
+        assert_eq!(driver.say("MAIL FROM:<abc@pobox.example>\r\n"), reply);
+        assert_eq!(driver.say("MAIL FROM:<>\r\n"), reply);
+        assert_eq!(account(driver.events.last().unwrap()), "abc");
+
+        let mut driver = Driver::new(settings());
+        driver.windows = vec!["abc"];
+        driver.limit = Some(limit);
+        driver.say("MAIL FROM:<abc@pobox.example>\r\n");
+        assert_eq!(driver.say("RCPT TO:<joe@x.example>\r\n"), reply);
+        driver.limit = None;
+        assert_eq!(driver.say("RCPT TO:<joe@x.example>\r\n"), "250 ok\r\n");
+
+        let mut driver = abc();
+        driver.committing = Err(NotAccepted::LimitReached(limit));
+        assert_eq!(send(&mut driver, "From: abc@pobox.example\r\n\r\n"), (reply.to_owned(), None));
+        assert_eq!(account(driver.events.last().unwrap()), "abc");
+    }
+    // Strangers have no limit of this kind.
+    let mut driver = Driver::new(settings());
+    driver.limit = Some(reached(None));
+    assert_eq!(driver.say("MAIL FROM:<joe@x.example>\r\nRCPT TO:<abc@pobox.example>\r\n").lines().count(), 3);
+}
+
+#[test]
+fn at_the_end_of_the_data_a_plan_may_say_no() {
+    for (why, reply) in [
+        (NotAccepted::SenderDenied, DENIED),
+        (NotAccepted::TooLarge, "552 sorry, that message size exceeds my databytes limit (#5.3.4)\r\n"),
+    ] {
+        let mut driver = abc();
+        driver.committing = Err(why);
+        assert_eq!(send(&mut driver, "From: abc@pobox.example\r\n\r\n"), (reply.to_owned(), None));
+        assert_eq!(driver.say("NOOP\r\n"), "250 2.0.0 ok\r\n");
+    }
 }
 
 #[test]
