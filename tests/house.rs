@@ -9,6 +9,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -178,6 +180,60 @@ impl House {
         wire.say(&format!("USER {account}"), "+OK");
         wire.say(&format!("PASS {account}-try"), "+OK");
         wire
+    }
+
+    /// Connects to the SMTP port from this address of this machine, and says HELO as an old client does.
+    pub fn smtp_session_from(&self, own: [u8; 4]) -> Wire {
+        let mut wire = Wire::connect_from(own, SocketAddr::from(([127, 0, 0, 1], self.smtp())));
+        wire.expect("220 ");
+        wire.say("HELO postpet.example", "250");
+        wire
+    }
+
+    /// Checks an account's mail from this address, and leaves. Gives what the password was answered.
+    pub fn check_mail_from(&self, own: [u8; 4], account: &str, password: &str) -> String {
+        let mut wire = Wire::connect_from(own, SocketAddr::from(([127, 0, 0, 1], self.pop3())));
+        wire.expect("+OK");
+        wire.say(&format!("USER {account}"), "+OK");
+        let answer = wire.ask(&format!("PASS {password}"));
+        if answer.starts_with("+OK") {
+            wire.say("QUIT", "+OK");
+        }
+        answer
+    }
+
+    /// Connects to the submission port and logs in.
+    pub fn submission_session(&self, account: &str) -> Wire {
+        let mut wire = self.connect(self.submission());
+        wire.expect("220 ");
+        wire.say("EHLO client.example", "250");
+        let login = STANDARD.encode(format!("\0{account}\0{account}-try"));
+        wire.say(&format!("AUTH PLAIN {login}"), "235");
+        wire
+    }
+
+    /// Makes an account; its password is its name and `-try`.
+    pub fn add_account(&self, name: &str) {
+        self.ran(&["account", "add", name, "--language", "en"], &format!("{name}-try\n"));
+    }
+
+    /// Runs a command that has to succeed and has no blanks in its arguments.
+    pub fn rule(&self, command: &str) -> String {
+        self.ran(&command.split_whitespace().collect::<Vec<_>>(), "")
+    }
+
+    /// Runs a command that has to be refused; gives the sentence that says why.
+    pub fn refused(&self, command: &str) -> String {
+        let ran = self.run(&command.split_whitespace().collect::<Vec<_>>(), "");
+        assert!(ran.code.is_some_and(|code| code != 0) && !ran.errors.is_empty(), "{command}: {ran:?}");
+        ran.errors
+    }
+
+    /// The files of this name that are anywhere in the server's data.
+    pub fn files_named(&self, name: &str) -> Vec<PathBuf> {
+        let mut found = all_files(&self.dir.path().join("data"));
+        found.retain(|file| file.file_name().is_some_and(|there| there == name));
+        found
     }
 
     /// Sends one message by SMTP; returns what was said to its end.
@@ -407,6 +463,19 @@ pub fn message(subject: &str) -> String {
         "From: <sender@elsewhere.example>\r\nTo: <abc@pobox.example>\r\nSubject: {subject}\r\n\r\n\
          Line one.\r\n.Line two begins with a dot.\r\n"
     )
+}
+
+/// All files below a directory.
+pub fn all_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    // Files come and go while a server works.
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files.extend(all_files(&entry.path())),
+            _ => files.push(entry.path()),
+        }
+    }
+    files
 }
 
 /// The files of `new/` and `cur/`.

@@ -1,6 +1,5 @@
 //! Customers who send: after a mailbox check, or by SMTP AUTH; as themselves, and completed.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -15,36 +14,24 @@ const SENDER_DENIED: &str = "552 sorry, your domain isn't in my list of allowed 
 
 /// An SMTP session from this address, under this reverse-path.
 fn mail(house: &House, from: [u8; 4], sender: &str) -> Wire {
-    let mut smtp = Wire::connect_from(from, SocketAddr::from(([127, 0, 0, 1], house.smtp())));
-    smtp.expect("220 ");
-    smtp.say("HELO postpet.example", "250");
+    let mut smtp = house.smtp_session_from(from);
     smtp.say(&format!("MAIL FROM:<{sender}>"), "250");
     smtp
 }
 
 /// What RCPT to somebody elsewhere is answered.
 fn relay(house: &House, from: [u8; 4], sender: &str) -> String {
-    let mut smtp = mail(house, from, sender);
-    smtp.send(b"RCPT TO:<friend@there.example>\r\n");
-    smtp.reply()
-}
-
-fn check_mail(house: &House, from: [u8; 4], account: &str, password: &str) -> String {
-    let mut pop3 = Wire::connect_from(from, SocketAddr::from(([127, 0, 0, 1], house.pop3())));
-    pop3.expect("+OK");
-    pop3.say(&format!("USER {account}"), "+OK");
-    pop3.send(format!("PASS {password}\r\n").as_bytes());
-    pop3.line().unwrap_or_default()
+    mail(house, from, sender).ask("RCPT TO:<friend@there.example>")
 }
 
 #[test]
 fn after_a_mailbox_check_a_customer_sends_as_himself_from_there_and_nobody_else_does() {
     let house = House::new();
     assert_eq!(relay(&house, HOME, "abc@pobox.example"), RELAY_DENIED);
-    assert!(check_mail(&house, HOME, "abc", "wrong").starts_with("-ERR"));
+    assert!(house.check_mail_from(HOME, "abc", "wrong").starts_with("-ERR"));
     assert_eq!(relay(&house, HOME, "abc@pobox.example"), RELAY_DENIED, "a failed login grants nothing");
 
-    assert!(check_mail(&house, HOME, "abc", "abc-try").starts_with("+OK"));
+    assert!(house.check_mail_from(HOME, "abc", "abc-try").starts_with("+OK"));
     for sender in ["abc@pobox.example", "ABC@pobox.example", "foo@abc.pobox.example", ""] {
         assert!(relay(&house, HOME, sender).starts_with("250 "), "{sender}");
     }
@@ -54,7 +41,7 @@ fn after_a_mailbox_check_a_customer_sends_as_himself_from_there_and_nobody_else_
     assert_eq!(relay(&house, NEIGHBOUR, "abc@pobox.example"), RELAY_DENIED, "the grant is for one address");
 
     // Two customers at one address: each is himself, by his own window.
-    assert!(check_mail(&house, HOME, "xyz", "xyz-try").starts_with("+OK"));
+    assert!(house.check_mail_from(HOME, "xyz", "xyz-try").starts_with("+OK"));
     for sender in ["abc@pobox.example", "xyz@pobox.example", "a@shop.example"] {
         assert!(relay(&house, HOME, sender).starts_with("250 "), "{sender}");
     }
@@ -66,7 +53,7 @@ fn after_a_mailbox_check_a_customer_sends_as_himself_from_there_and_nobody_else_
 #[test]
 fn a_window_outlives_every_role_and_ends_with_a_suspension() {
     let house = House::new();
-    assert!(check_mail(&house, HOME, "abc", "abc-try").starts_with("+OK"));
+    assert!(house.check_mail_from(HOME, "abc", "abc-try").starts_with("+OK"));
     // Written behind, a second at most.
     std::thread::sleep(Duration::from_millis(1500));
     for role in ["directory", "pop3", "smtp"] {
@@ -95,7 +82,7 @@ fn what_a_customer_sends_gets_the_date_and_message_id_that_it_lacks_and_a_strang
         "{strangers}"
     );
 
-    assert!(check_mail(&house, HOME, "abc", "abc-try").starts_with("+OK"));
+    assert!(house.check_mail_from(HOME, "abc", "abc-try").starts_with("+OK"));
     let mut smtp = mail(&house, HOME, "abc@pobox.example");
     smtp.say("RSET", "250");
     smtp.transact("abc@pobox.example", &["abc@pobox.example"], bare);
@@ -146,4 +133,38 @@ fn a_suspended_account_does_not_log_in_and_a_session_that_is_open_sends_no_more(
     // Guesses from one network wait longer each time.
     let slowed = "sorry, too many wrong passwords for that name, try again later";
     assert!((0..8).any(|_| log_in("d3Jvbmc=").1.contains(slowed)));
+}
+
+/// Each is himself by his own window, and the log says who sent what.
+#[test]
+fn two_customers_behind_one_address_are_told_apart() {
+    let house = House::new();
+    for account in ["abc", "xyz"] {
+        let others = relay(&house, HOME, "xyz@pobox.example");
+        assert!(others == RELAY_DENIED || others == SENDER_DENIED, "without his own window: {others}");
+        assert!(house.check_mail_from(HOME, account, &format!("{account}-try")).starts_with("+OK"));
+    }
+    let letter = |from: &str| format!("From: {from}\r\nSubject: mine\r\n\r\nhello\r\n");
+    let mut smtp = house.smtp_session_from(HOME);
+    for (sender, from, reply) in [
+        ("abc@pobox.example", "abc@pobox.example", "250 "),
+        ("sales@shop.example", "xyz@pobox.example", "250 "),
+        ("xyz@pobox.example", "abc@pobox.example", SENDER_DENIED),
+        ("abc@pobox.example", "sales@shop.example", SENDER_DENIED),
+        ("x@abc.pobox.example", "x@abc.pobox.example", "250 "),
+    ] {
+        let answer = smtp.transact(sender, &["friend@there.example"], &letter(from));
+        assert!(answer.starts_with(reply), "{sender} {from}: {answer}");
+    }
+    // With two windows it is not clear whose a message without a reverse-path is.
+    assert_eq!(relay(&house, HOME, ""), SENDER_DENIED);
+    let accounts = |event: &str| {
+        let events = house.events(event);
+        let accounts = events.iter().map(|event| event["account"].as_str().map(str::to_string));
+        accounts.collect::<Vec<_>>()
+    };
+    let named = |names: &[&str]| names.iter().map(|name| Some(name.to_string())).collect::<Vec<_>>();
+    assert_eq!(accounts("accepted"), named(&["abc", "xyz", "abc"]));
+    let refused: Vec<_> = accounts("refused").into_iter().filter(Option::is_some).collect();
+    assert_eq!(refused, named(&["xyz", "abc"]));
 }

@@ -138,6 +138,12 @@ impl Wire {
         reply
     }
 
+    /// Sends a line; gives the reply.
+    pub fn ask(&mut self, line: &str) -> String {
+        self.send(format!("{line}\r\n").as_bytes());
+        self.reply()
+    }
+
     /// The rest of a multi-line response of POP3: its lines with dots undone, without the last.
     pub fn rest(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
