@@ -13,5 +13,6 @@ mod killing;
 mod limits;
 mod mailboxes;
 mod privileges;
+mod promises;
 mod sending;
 mod wire;
