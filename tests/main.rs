@@ -8,6 +8,7 @@ mod clients;
 mod command_line;
 mod dialogues;
 mod documents;
+mod forwarding;
 mod house;
 mod killing;
 mod limits;
