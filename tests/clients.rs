@@ -205,6 +205,30 @@ fn smtp_source_sends_with_fifty_sessions() {
     house.wait_for_messages("xyz", 100);
 }
 
+/// By SCRAM it proves that it knows the password without sending it.
+#[test]
+fn msmtp_logs_in_by_every_mechanism() {
+    let house = House::new();
+    let send = |mechanism: &str, port: u16, starttls: &str, password: &str| {
+        let arguments = format!(
+            "--host=127.0.0.1 --port={port} --tls=on --tls-starttls={starttls} --tls-certcheck=off \
+             --auth={mechanism} --user=abc --from=abc@pobox.example xyz@pobox.example"
+        );
+        let told = format!("--passwordeval=echo {password}");
+        run(client("msmtp", &arguments).arg(told), "From: abc@pobox.example\nSubject: by msmtp\n\nhello\n")
+    };
+    for (number, mechanism) in ["plain", "login", "scram-sha-256"].into_iter().enumerate() {
+        send(mechanism, house.submission(), "on", "abc-try").good();
+        send(mechanism, house.submissions(), "off", "abc-try").good();
+        let refused = send(mechanism, house.submission(), "on", "wrong");
+        assert!(refused.errors.contains("that name or password is wrong"), "{mechanism}: {refused:?}");
+        house.wait_for_messages("xyz", 2 * (number + 1));
+    }
+    let logins = house.events("login");
+    let by_scram = logins.iter().filter(|event| event["mechanism"] == "SCRAM-SHA-256").count();
+    assert_eq!((logins.len(), by_scram), (6, 2));
+}
+
 #[test]
 fn mpop_fetches_mail_and_leaves_what_it_has() {
     let house = House::new();

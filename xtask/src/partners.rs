@@ -28,6 +28,8 @@ const PARTNERS: &[Partner] = &[
     Partner { package: "libnet-ssleay-perl", sign: PerlModule("Net::SSLeay") },
     // smtp-source, the load, comes with Postfix.
     Partner { package: "postfix", sign: Program("smtp-source") },
+    // The one that logs in by SCRAM.
+    Partner { package: "msmtp", sign: Program("msmtp") },
     Partner { package: "mpop", sign: Program("mpop") },
     Partner { package: "fetchmail", sign: Program("fetchmail") },
     Partner { package: "mblaze", sign: Program("mlist") },
