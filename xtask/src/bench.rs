@@ -16,6 +16,7 @@ mod pop3_load;
 mod pop3_turn;
 mod postfix;
 mod process;
+mod rcpt;
 mod server;
 mod smtp_load;
 mod smtp_turn;
@@ -66,6 +67,8 @@ enum Part {
     Accept,
     /// SMTP, until the last message is in its Maildir.
     Deliver,
+    /// RCPT, by the size of the directory.
+    Rcpt,
     /// POP3.
     Pop3,
     /// What the disk and the load generator could do.
@@ -99,7 +102,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         figures: Figures::default(),
         failures: 0,
     };
-    let outcome = bench.measure(&program);
+    let outcome = bench.measure(&program, workspace);
     // What was measured before something broke is as good as ever.
     println!("\n{}", bench.figures.tables(OURS));
     if let Some(path) = &arguments.json {
@@ -122,15 +125,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 struct Scale {
     /// Messages at 1, 10 and 50 sessions; multiples of ten, which many generators share.
     messages: [usize; 3],
+    recipients: u32,
     pop3: Duration,
     commits: Duration,
 }
 
 impl Scale {
-    const FULL: Scale =
-        Scale { messages: [800, 3000, 5000], pop3: Duration::from_secs(2), commits: Duration::from_secs(1) };
+    const FULL: Scale = Scale {
+        messages: [800, 3000, 5000],
+        recipients: 60_000,
+        pop3: Duration::from_secs(2),
+        commits: Duration::from_secs(1),
+    };
     const QUICK: Scale = Scale {
         messages: [100, 300, 500],
+        recipients: 5_000,
         pop3: Duration::from_millis(300),
         commits: Duration::from_millis(200),
     };
@@ -152,9 +161,12 @@ impl Bench {
         self.only.is_none_or(|only| only == part)
     }
 
-    fn measure(&mut self, program: &Path) -> anyhow::Result<()> {
+    fn measure(&mut self, program: &Path, workspace: &Path) -> anyhow::Result<()> {
         if self.wants(Part::Limits) {
             self.limits()?;
+        }
+        if self.wants(Part::Rcpt) {
+            self.rcpt(program, workspace)?;
         }
         let smtp = self.wants(Part::Accept) || self.wants(Part::Deliver);
         if !smtp && !self.wants(Part::Pop3) {
@@ -225,6 +237,24 @@ impl Bench {
                 }
             }
         }
+    }
+
+    /// Our server against itself: the directory is large, or small.
+    fn rcpt(&mut self, program: &Path, workspace: &Path) -> anyhow::Result<()> {
+        let mut servers = Vec::new();
+        for size in rcpt::Size::ALL {
+            let place = self.place.join(format!("rcpt-{size:?}"));
+            servers.push((size, rcpt::prepare(program, workspace, &place, size)?));
+        }
+        // The disk is not to be busy with our preparations while a server is measured.
+        rustix::fs::sync();
+        for round in 1..=self.rounds {
+            for (size, server) in &servers {
+                let rate = rcpt::take(server, *size, self.scale.recipients);
+                self.note("RCPT/s", "100,000 accounts, 1,000,000 addresses", server.name, round, rate);
+            }
+        }
+        Ok(())
     }
 
     /// The loads of SMTP, point by point.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,6 +12,8 @@ use serde_json::Value;
 
 use super::mailboxes::{self, PASSWORD};
 use super::server::{Server, fill_in, free_address};
+
+const CONFIG: &str = "hikyaku.toml";
 
 /// Builds the release and gives the path of the program.
 ///
@@ -40,34 +43,45 @@ pub fn build(workspace: &Path) -> anyhow::Result<PathBuf> {
 /// # Errors
 /// If an account cannot be made.
 pub fn prepare(program: &Path, directory: &Path) -> anyhow::Result<(Server, Server)> {
+    let (mut smtp, pop3) = set_up(program, directory, super::OURS)?;
+    for name in mailboxes::all_names() {
+        let maildir = add_account(program, &directory.join(CONFIG), &name, &smtp.log)
+            .with_context(|| format!("the account {name}"))?;
+        smtp.maildirs.insert(name, maildir);
+    }
+    let pop3 = Server { address: pop3, ..smtp.clone() };
+    Ok((smtp, pop3))
+}
+
+/// A server by its SMTP address, under this name in the tables, without accounts.
+///
+/// # Errors
+/// If it cannot be set up.
+pub fn configure(program: &Path, directory: &Path, name: &'static str) -> anyhow::Result<Server> {
+    Ok(set_up(program, directory, name)?.0)
+}
+
+/// The server by its SMTP address, and its POP3 address.
+fn set_up(program: &Path, directory: &Path, name: &'static str) -> anyhow::Result<(Server, SocketAddr)> {
     fs::create_dir_all(directory)?;
     let (smtp, pop3) = (free_address()?, free_address()?);
     let dir = directory.to_str().context("the directory's name is not UTF-8")?;
-    let config = directory.join("hikyaku.toml");
+    let config = directory.join(CONFIG);
     let values = [("dir", dir), ("smtp", &smtp.to_string()), ("pop3", &pop3.to_string())];
     fs::write(&config, fill_in(include_str!("../../../bench/hikyaku/hikyaku.toml"), &values))?;
-
-    let log = directory.join("output");
     let init = Command::new(program).arg("--config").arg(&config).arg("init").output()?;
     if !init.status.success() {
         bail!("hikyaku init: {}", String::from_utf8_lossy(&init.stderr).trim());
     }
-    let mut maildirs = HashMap::new();
-    for name in mailboxes::all_names() {
-        let maildir =
-            add_account(program, &config, &name, &log).with_context(|| format!("the account {name}"))?;
-        maildirs.insert(name, maildir);
-    }
-    let command = vec![program.into(), "--config".into(), config.into(), "serve".into()];
-    let server = |address| Server {
-        name: "Hikyaku",
-        command: command.clone(),
-        address,
-        maildirs: maildirs.clone(),
+    let server = Server {
+        name,
+        command: vec![program.into(), "--config".into(), config.into(), "serve".into()],
+        address: smtp,
+        maildirs: HashMap::new(),
         owner: rustix::process::getuid().as_raw(),
-        log: log.clone(),
+        log: directory.join("output"),
     };
-    Ok((server(smtp), server(pop3)))
+    Ok((server, pop3))
 }
 
 /// Makes an account and gives its Maildir.
