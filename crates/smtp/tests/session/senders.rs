@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use envelope::{Entitlement, LimitReached, SendingLimit};
-use smtp::{AuthenticationFailure, Event, Mechanism, Mode, NotAccepted, Settings};
+use smtp::{Action, AuthenticationFailure, Event, Mechanism, Mode, NotAccepted, Settings};
 
 use crate::driver::{
     Driver, ITERATIONS, PASSWORD, SALT, dialogue, mac, salted, sender, settings, settings_with_auth,
@@ -148,6 +148,26 @@ fn scram_ends_with_an_empty_response_and_nothing_else() {
         assert_eq!(driver.say(&format!("{end}\r\n")), reply);
         assert_eq!(*driver.session.client(), envelope::Client::Stranger);
     }
+}
+
+/// A shell that answers as if there had been a password lets nobody in.
+#[test]
+fn a_proof_is_answered_as_a_proof() {
+    let mut driver = Driver::new(settings_with_auth());
+    driver.say("EHLO client.example\r\n");
+    let first = STANDARD.encode("n,,n=abc,r=fyko");
+    let challenge = driver.say(&format!("AUTH SCRAM-SHA-256 {first}\r\n"));
+    let challenge = STANDARD.decode(challenge.strip_prefix("334 ").unwrap().trim_end()).unwrap();
+    let (last, _) = scram_proof("abc", "guess", std::str::from_utf8(&challenge).unwrap());
+    driver.session.receive(format!("{}\r\n", STANDARD.encode(last)).as_str().into(), driver.now);
+    let asked = driver.session.next_action(driver.now, crate::driver::WALL);
+    let Some(Action::ScramProof { name, .. }) = asked else { panic!("{asked:?}") };
+    assert_eq!(name, "abc");
+    driver.session.authenticated(Ok(sender("abc", Entitlement::Authentication)));
+    driver.session.scram_salt(Err(AuthenticationFailure::TryLater), [0; 18]);
+    driver.session.scram_proved(Err(AuthenticationFailure::Credentials));
+    driver.run();
+    assert_eq!(driver.sent(), "535 5.7.8 sorry, that name or password is wrong\r\n");
 }
 
 #[test]
