@@ -63,6 +63,16 @@ impl Recipient {
         Recipient(reverse_path)
     }
 
+    /// A recipient to whom the owner of one of our addresses has its mail forwarded.
+    pub fn of_forward(address: Address) -> Recipient {
+        Recipient(address)
+    }
+
+    /// The recipient of a notice to one of our own accounts: its standard address.
+    pub fn of_notice(address: Address) -> Recipient {
+        Recipient(address)
+    }
+
     /// The address.
     pub fn address(&self) -> &Address {
         &self.0

@@ -25,6 +25,8 @@ pub struct Provenance {
 pub struct Lineage {
     /// The message that came from outside.
     pub origin: QueueId,
+    /// How many copies forwards had made of it, this message's among them: one for each address.
+    pub copies: u32,
     /// What the family had reached when this message was made, this message's recipients included.
     pub reached: Vec<Reached>,
 }

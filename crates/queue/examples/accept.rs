@@ -22,7 +22,7 @@ use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use envelope::{BodyType, Envelope, QueueId, QueueIds, Recipient, ReversePath};
+use envelope::{BodyType, Envelope, Provenance, QueueId, QueueIds, Recipient, ReversePath};
 use queue::{Body, Files, NewMessage, Queue, RecipientOutcome, Settings};
 
 type Failure = Box<dyn Error>;
@@ -121,7 +121,8 @@ type Answer = Result<(), queue::NotAccepted>;
 fn hand_in(queue: &Queue, id: QueueId, body: &Bytes, told: &Sender<Answer>) {
     let told = told.clone();
     let arrival = id.unix_seconds() * 1_000_000;
-    let message = NewMessage { id, envelope: envelope(), arrival, body: Body::Inline(vec![body.clone()]) };
+    let (envelope, body) = (envelope(), Body::Inline(vec![body.clone()]));
+    let message = NewMessage { id, envelope, provenance: Provenance::default(), arrival, body };
     queue.accept(message, move |result| {
         // Nobody listens any more when the time is up.
         let _ = told.send(result.map(|accepted| assert_eq!(accepted.id(), id)));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use envelope::{Envelope, QueueId};
+use envelope::{Envelope, Provenance, QueueId};
 
 use crate::blob::{BlobName, SealedBlob};
 use crate::committer::Accepted;
@@ -72,6 +72,7 @@ pub(crate) fn tell(call: impl FnOnce()) {
 pub(crate) struct Arriving {
     pub note: MessageNote,
     pub envelope: Arc<Envelope>,
+    pub provenance: Arc<Provenance>,
     /// Microseconds since 1970.
     pub arrival: u64,
     pub head: Vec<u8>,
@@ -95,7 +96,7 @@ pub(crate) struct Relocation {
 
 impl Arriving {
     pub fn new(message: NewMessage, settings: &Settings) -> Result<Arriving, NotAccepted> {
-        let NewMessage { id, envelope, arrival, body } = message;
+        let NewMessage { id, envelope, provenance, arrival, body } = message;
         if envelope.recipients().len() > settings.recipients_max() {
             return Err(NotAccepted::TooLarge);
         }
@@ -114,7 +115,7 @@ impl Arriving {
                 (ArrivingBody::Blob(blob), BodyPlace::Blob { length, copy })
             }
         };
-        let head = MessageHead { id, envelope, arrival, body: place, recipients: Vec::new() };
+        let head = MessageHead { id, envelope, provenance, arrival, body: place, recipients: Vec::new() };
         let mut octets = Vec::with_capacity(256);
         head.write(&mut octets);
         let inline = match place {
@@ -126,7 +127,8 @@ impl Arriving {
             return Err(NotAccepted::TooLarge);
         }
         let note = MessageNote::new(&head, payload as u32);
-        Ok(Arriving { note, envelope: Arc::new(head.envelope), arrival, head: octets, body })
+        let (envelope, provenance) = (Arc::new(head.envelope), Arc::new(head.provenance));
+        Ok(Arriving { note, envelope, provenance, arrival, head: octets, body })
     }
 }
 

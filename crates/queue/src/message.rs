@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use envelope::{Envelope, QueueId, ReversePath};
+use envelope::{AccountName, Envelope, Provenance, QueueId, ReversePath};
 use serde::{Deserialize, Serialize};
 
 use crate::blob::SealedBlob;
@@ -22,6 +22,8 @@ pub struct NewMessage {
     pub id: QueueId,
     /// From whom, to whom.
     pub envelope: Envelope,
+    /// Where it comes from.
+    pub provenance: Provenance,
     /// When it came, in microseconds since 1970.
     pub arrival: u64,
     /// Its mail data.
@@ -45,6 +47,8 @@ pub struct Message<F> {
     pub id: QueueId,
     /// From whom, to whom.
     pub envelope: Arc<Envelope>,
+    /// Where it comes from.
+    pub provenance: Arc<Provenance>,
     /// When it came, in microseconds since 1970.
     pub arrival: u64,
     /// Its mail data.
@@ -136,6 +140,8 @@ pub struct Summary {
     pub size: u64,
     /// Where bounces go; `None` if the log cannot be read there.
     pub reverse_path: Option<ReversePath>,
+    /// Whose limits it counted against; `None` for nobody's, or if the log cannot be read there.
+    pub account: Option<AccountName>,
     /// Recipients still to be served, those in flight among them.
     pub waiting: u32,
     /// Recipients delivered or failed.
@@ -182,6 +188,17 @@ pub struct Stats {
     pub deferred: u64,
     /// Commits made durable since the queue was opened.
     pub syncs: u64,
+}
+
+impl Summary {
+    /// With what stands in the message's head.
+    pub(crate) fn with_head(self, envelope: &Envelope, provenance: &Provenance) -> Summary {
+        Summary {
+            reverse_path: Some(envelope.reverse_path().clone()),
+            account: provenance.account.clone(),
+            ..self
+        }
+    }
 }
 
 impl RecipientState {

@@ -14,6 +14,7 @@ use crate::files::Files;
 use crate::frame::HEADER;
 use crate::housekeeper::Housekeeper;
 use crate::inbox::{Arriving, Done, Item};
+use crate::index::HotMessage;
 use crate::lock;
 use crate::log::Log;
 use crate::message::{
@@ -129,17 +130,18 @@ impl<S: Storage> Queue<S> {
     /// If the queue does not hold it, or it cannot be read.
     pub fn load(&self, id: QueueId) -> Result<Message<S::File>, LoadError> {
         self.reading(id, |shared, found| {
-            if let Some(hot) = found.hot.take() {
+            if let Some(mut hot) = found.hot.take() {
                 let body = match found.blob {
                     Some(copy) => reading::blob_body(shared, id, copy, found.size)?,
-                    None => StoredBody::Memory(hot.body),
+                    None => StoredBody::Memory(std::mem::take(&mut hot.body)),
                 };
                 // Replies are on the disk alone, and only after an attempt.
                 let tried = found.recipients.iter().any(|slot| slot.attempts > 0);
                 let on_disk =
                     if tried { reading::head_and_states(shared, found.place)?.1 } else { Vec::new() };
+                let HotMessage { envelope, provenance, arrival, .. } = hot;
                 let recipients = found.states(on_disk);
-                return Ok(Message { id, envelope: hot.envelope, arrival: hot.arrival, body, recipients });
+                return Ok(Message { id, envelope, provenance, arrival, body, recipients });
             }
             let (head, inline) = reading::whole(shared, found.place)?;
             let recipients = found.states(reading::states(shared, found.place, &head)?);
@@ -147,12 +149,13 @@ impl<S: Storage> Queue<S> {
                 BodyPlace::Inline { .. } => StoredBody::Memory(vec![inline]),
                 BodyPlace::Blob { length, copy } => reading::blob_body(shared, id, copy, length)?,
             };
-            Ok(Message { id, envelope: Arc::new(head.envelope), arrival: head.arrival, body, recipients })
+            let (envelope, provenance) = (Arc::new(head.envelope), Arc::new(head.provenance));
+            Ok(Message { id, envelope, provenance, arrival: head.arrival, body, recipients })
         })
     }
 
     /// Records what came of attempts, by recipient number, and takes in the messages that follow
-    /// from them (bounces): both or neither. When no recipient is left the message is retired.
+    /// from them (bounces, forwards): all or none. When no recipient is left the message is retired.
     ///
     /// Without new messages this is known at once and written within a few milliseconds; `done`
     /// hears of it when it is written, so that it survives this process. A power cut within the
@@ -183,7 +186,7 @@ impl<S: Storage> Queue<S> {
             return;
         }
         let payloads: u64 = new.iter().map(|message| message.note.frame_size()).sum();
-        if payloads > (shared.settings.payload_max() + HEADER) as u64 {
+        if payloads > self.together_bytes_max() as u64 {
             return done(Err(NotAccepted::TooLarge));
         }
         let counting = Arc::clone(shared);
@@ -194,6 +197,12 @@ impl<S: Storage> Queue<S> {
             done(result);
         });
         self.hand_over(Item::Record { id, outcomes, new, done });
+    }
+
+    /// The most octets that [`Queue::record`] takes in together: of each new message its inline body
+    /// and its head, which is its addresses and its provenance.
+    pub fn together_bytes_max(&self) -> usize {
+        self.shared().settings.payload_max() + HEADER
     }
 
     fn record_lazily(&self, id: QueueId, outcomes: Vec<(u32, RecipientOutcome)>, done: Done) {
@@ -255,13 +264,14 @@ impl<S: Storage> Queue<S> {
             some.map(|entry| (Place::from(entry), Snapshot::of(entry, &index.hot))).collect()
         };
         let summarise = |(place, snapshot): (Place, Snapshot)| {
-            let reverse_path = match &snapshot.hot {
-                Some(hot) => Some(hot.envelope.reverse_path().clone()),
-                None => {
-                    reading::head(self.shared(), place).ok().map(|head| head.envelope.reverse_path().clone())
-                }
-            };
-            Summary { reverse_path, ..snapshot.summary() }
+            let summary = snapshot.summary();
+            match &snapshot.hot {
+                Some(hot) => summary.with_head(&hot.envelope, &hot.provenance),
+                None => match reading::head(self.shared(), place) {
+                    Ok(head) => summary.with_head(&head.envelope, &head.provenance),
+                    Err(_) => summary,
+                },
+            }
         };
         found.into_iter().map(summarise).collect()
     }
@@ -274,8 +284,7 @@ impl<S: Storage> Queue<S> {
         self.reading(id, |shared, found| {
             let (head, on_disk) = reading::head_and_states(shared, found.place)?;
             let recipients = found.states(on_disk);
-            let reverse_path = Some(head.envelope.reverse_path().clone());
-            let summary = Summary { reverse_path, ..found.summary() };
+            let summary = found.summary().with_head(&head.envelope, &head.provenance);
             Ok(Details { summary, envelope: Arc::new(head.envelope), recipients })
         })
     }

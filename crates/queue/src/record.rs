@@ -6,7 +6,7 @@
 
 use std::num::NonZeroU32;
 
-use envelope::{Envelope, QueueId};
+use envelope::{Envelope, Provenance, QueueId};
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{Location, SegmentNumber};
@@ -20,6 +20,7 @@ pub(crate) const HEAD_PREFIX: usize = 8;
 pub(crate) struct MessageHead {
     pub id: QueueId,
     pub envelope: Envelope,
+    pub provenance: Provenance,
     /// Microseconds since 1970.
     pub arrival: u64,
     pub body: BodyPlace,
@@ -101,7 +102,7 @@ pub(crate) fn write(value: &impl Serialize, octets: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use envelope::{BodyType, Recipient, ReversePath};
+    use envelope::{BodyType, Lineage, Reached, Recipient, ReversePath};
     use proptest::prelude::*;
 
     fn head() -> MessageHead {
@@ -109,6 +110,17 @@ mod tests {
         MessageHead {
             id: QueueId::from_u64(5),
             envelope: Envelope::new(ReversePath::Null, vec![to], BodyType::SevenBit, false).unwrap(),
+            provenance: Provenance {
+                account: Some("abc".parse().unwrap()),
+                lineage: Some(Lineage {
+                    origin: QueueId::from_u64(4),
+                    copies: 1,
+                    reached: vec![
+                        Reached::address(&"A@x.example".parse().unwrap()),
+                        Reached::Mailbox("xyz".parse().unwrap()),
+                    ],
+                }),
+            },
             arrival: 9,
             body: BodyPlace::Inline { length: 4 },
             recipients: vec![RecipientState::fresh(3)],

@@ -36,7 +36,7 @@ impl Snapshot {
         self.recipients.iter().zip(replies).map(|(slot, reply)| slot.with_reply(reply)).collect()
     }
 
-    /// The line of the list, but for the reverse-path.
+    /// The line of the list, but for what stands in the message's head.
     pub fn summary(&self) -> Summary {
         let done = self.recipients.iter().filter(|slot| slot.is_done()).count();
         let waiting = self.recipients.iter().filter(|slot| slot.status == Status::Waiting);
@@ -45,6 +45,7 @@ impl Snapshot {
             arrival: u64::from(self.arrival),
             size: self.size,
             reverse_path: None,
+            account: None,
             waiting: (self.recipients.slots().len() - done) as u32,
             done: done as u32,
             next_attempt: waiting.map(|slot| u64::from(slot.next_attempt)).min(),

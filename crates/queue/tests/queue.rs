@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use common::{accept, accept_now, body, id, inline, mail_data, message};
+use common::{accept, accept_now, body, id, inline, mail_data, message, provenance};
 use queue::{
     Body, Files, LoadError, NotAccepted, Queue, RecipientOutcome, RecipientStatus, Recovery, Settings,
     StoredBody, Summary,
@@ -217,6 +217,40 @@ fn the_log_stays_small_while_one_old_message_waits() {
     drop(queue);
     let files = std::fs::read_dir(spool.path().join("log")).unwrap().count();
     assert!(files <= 10, "{files} files are left in the log");
+}
+
+#[test]
+fn where_a_message_comes_from_is_kept_with_it() {
+    let spool = tempfile::tempdir().unwrap();
+    let (queue, _) = open(&spool, settings());
+    for number in 1..=200 {
+        assert_eq!(accept_now(&queue, inline(number, 1, 1000)), Ok(id(number)));
+    }
+    let whose = |queue: &Queue| {
+        for number in [1, 2] {
+            let expected = provenance(number);
+            assert_eq!(*queue.load(id(number)).unwrap().provenance, expected);
+            assert_eq!(queue.show(id(number)).unwrap().summary.account, expected.account);
+            let listed = queue.list(Some(id(number - 1)), 1).remove(0);
+            assert_eq!((listed.id, listed.account), (id(number), expected.account));
+        }
+    };
+    whose(&queue);
+    drop(queue);
+    let (queue, _) = open(&spool, settings());
+    whose(&queue);
+    // The two that stay are moved to the head when all around them is gone.
+    for due in queue.due(NOW, 1000).into_iter().filter(|due| due.id.as_u64() > 2) {
+        record(&queue, due.id.as_u64(), vec![(0, delivered("ok"))]);
+    }
+    queue.flush().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while queue.stats().segments > 4 {
+        assert!(Instant::now() < deadline, "{:?}", queue.stats());
+        queue.flush().unwrap();
+    }
+    drop(queue);
+    whose(&open(&spool, settings()).0);
 }
 
 #[test]

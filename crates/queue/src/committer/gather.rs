@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use envelope::{Envelope, QueueId};
+use envelope::{Envelope, Provenance, QueueId};
 
 use super::Committer;
 use crate::batch::Frames;
@@ -52,6 +52,7 @@ pub(super) struct Arrived {
     pub body: ArrivingBody,
     pub done: Vec<AcceptDone>,
     envelope: Arc<Envelope>,
+    provenance: Arc<Provenance>,
     arrival: u64,
 }
 
@@ -87,7 +88,8 @@ pub(super) struct Relocated {
 impl Arrived {
     pub fn hot(&self, note: &MessageNote, body: Vec<Bytes>) -> HotMessage {
         let size = if note.blob.is_some() { 0 } else { note.size as usize };
-        HotMessage { envelope: Arc::clone(&self.envelope), arrival: self.arrival, body, size }
+        let (envelope, provenance) = (Arc::clone(&self.envelope), Arc::clone(&self.provenance));
+        HotMessage { envelope, provenance, arrival: self.arrival, body, size }
     }
 }
 
@@ -205,7 +207,7 @@ impl<S: Storage> Committer<S> {
 
 impl Batch {
     fn arrive(&mut self, message: Arriving, done: Vec<AcceptDone>) {
-        let Arriving { note, envelope, arrival, head, body } = message;
+        let Arriving { note, envelope, provenance, arrival, head, body } = message;
         let id = note.id;
         let (pieces, body) = match body {
             ArrivingBody::Inline(pieces) => (pieces, ArrivingBody::Inline(Vec::new())),
@@ -214,7 +216,7 @@ impl Batch {
         let frame = self.frames.push(Kind::Message, Some(Note::Message(note)), pieces, |octets| {
             octets.extend_from_slice(&head);
         });
-        self.arrived.push(Arrived { id, frame, body, done, envelope, arrival });
+        self.arrived.push(Arrived { id, frame, body, done, envelope, provenance, arrival });
     }
 
     fn record<S: Storage>(

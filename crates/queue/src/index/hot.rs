@@ -4,12 +4,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use envelope::{Envelope, QueueId};
+use envelope::{Envelope, Provenance, QueueId};
 
 /// What is kept of a message.
 #[derive(Debug, Clone)]
 pub(crate) struct HotMessage {
     pub envelope: Arc<Envelope>,
+    pub provenance: Arc<Provenance>,
     /// Microseconds since 1970.
     pub arrival: u64,
     /// Empty if the body is a blob.
@@ -77,7 +78,8 @@ mod tests {
     fn message(size: usize) -> HotMessage {
         let to = Recipient::of_bounce("a@x.example".parse().unwrap());
         let envelope = Envelope::new(ReversePath::Null, vec![to], BodyType::SevenBit, false).unwrap();
-        HotMessage { envelope: Arc::new(envelope), arrival: 0, body: Vec::new(), size }
+        let (envelope, provenance) = (Arc::new(envelope), Arc::default());
+        HotMessage { envelope, provenance, arrival: 0, body: Vec::new(), size }
     }
 
     fn id(number: u64) -> QueueId {

@@ -6,7 +6,7 @@ pub mod disk;
 use std::sync::mpsc::{self, Receiver};
 
 use bytes::Bytes;
-use envelope::{BodyType, Envelope, QueueId, Recipient, ReversePath};
+use envelope::{BodyType, Envelope, Lineage, Provenance, QueueId, Reached, Recipient, ReversePath};
 use queue::{Accepted, Body, Message, NewMessage, NotAccepted, Queue, Storage, StoredBody};
 
 pub fn id(number: u64) -> QueueId {
@@ -19,6 +19,16 @@ pub fn envelope(recipients: usize) -> Envelope {
     Envelope::new(from, (0..recipients).map(to).collect(), BodyType::EightBitMime, false).unwrap()
 }
 
+/// Where a message comes from: every second one is forwarded, and a customer's.
+pub fn provenance(number: u64) -> Provenance {
+    if number.is_multiple_of(2) {
+        return Provenance::default();
+    }
+    let reached = vec![Reached::Mailbox("abc".parse().unwrap())];
+    let lineage = Some(Lineage { origin: id(number - 1), copies: 1, reached });
+    Provenance { account: Some(format!("account-{number}").parse().unwrap()), lineage }
+}
+
 /// Mail data that no other message has.
 pub fn mail_data(number: u64, length: usize) -> Vec<u8> {
     let line = format!("message {number:06} \r\n");
@@ -26,7 +36,8 @@ pub fn mail_data(number: u64, length: usize) -> Vec<u8> {
 }
 
 pub fn message(number: u64, recipients: usize, body: Body) -> NewMessage {
-    NewMessage { id: id(number), envelope: envelope(recipients), arrival: 1_000_000 * number, body }
+    let (envelope, provenance) = (envelope(recipients), provenance(number));
+    NewMessage { id: id(number), envelope, provenance, arrival: 1_000_000 * number, body }
 }
 
 /// A message in two pieces.
