@@ -58,6 +58,20 @@ pub(crate) fn quoted_printable(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
+/// The fields of a part of plain text, the empty line, and the text: as it is if it may travel so, else
+/// in base64. Its lines end in CRLF.
+pub(crate) fn plain_text(out: &mut Vec<u8>, text: &str) {
+    if is_seven_bit(text.as_bytes()) {
+        out.extend_from_slice(b"Content-Type: text/plain; charset=us-ascii\r\n\r\n");
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        out.extend_from_slice(
+            b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+        );
+        base64_lines(out, text.as_bytes());
+    }
+}
+
 /// `text` as encoded-words of a header field, folded (RFC 2047 §2); ASCII stays as it is.
 pub(crate) fn encoded_words(text: &str) -> String {
     if text.is_ascii() {

@@ -8,6 +8,7 @@
 //! | [`mod@mailboxes`] | whom a From or Sender field names |
 //! | [`completion`] | the fields that a submission lacks |
 //! | [`report`] | the notice to a sender whose message could not be delivered |
+//! | [`notice`] | what an account's owner is told unasked |
 //! | [`date`] | dates as header fields write them |
 //! | [`status`] | enhanced status codes |
 //!
@@ -19,6 +20,7 @@ pub mod date;
 pub mod fields;
 pub mod header_scan;
 pub mod mailboxes;
+pub mod notice;
 pub mod received;
 pub mod report;
 pub mod status;
@@ -32,6 +34,7 @@ pub use date::Date;
 pub use fields::{Field, fields, has_header};
 pub use header_scan::HeaderScan;
 pub use mailboxes::{MailboxesError, mailboxes};
+pub use notice::{Notice, Subject};
 pub use received::{Protocol, Received};
 pub use report::{Occasion, Report, ReportedRecipient};
 pub use status::Status;

@@ -13,7 +13,7 @@ use envelope::{Address, Domain, Language, QueueId};
 use time::OffsetDateTime;
 
 use crate::date::Date;
-use crate::encoding::{base64_lines, encoded_words, is_seven_bit, lines, quoted_printable};
+use crate::encoding::{encoded_words, is_seven_bit, lines, plain_text, quoted_printable};
 use crate::outside_text::{ascii_line, paragraph, with_ascii_host};
 use crate::status::Status;
 
@@ -134,15 +134,7 @@ impl Report<'_> {
         for language in languages {
             text.push_str(words::closing(*language));
         }
-        if is_seven_bit(text.as_bytes()) {
-            out.extend_from_slice(b"Content-Type: text/plain; charset=us-ascii\r\n\r\n");
-            out.extend_from_slice(text.as_bytes());
-        } else {
-            out.extend_from_slice(
-                b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n",
-            );
-            base64_lines(out, text.as_bytes());
-        }
+        plain_text(out, &text);
     }
 
     /// message/delivery-status: RFC 3464 §2.

@@ -1,0 +1,167 @@
+//! What an account's owner is told unasked: a plain message (RFC 5322, RFC 2045) from the provider's
+//! postmaster.
+//!
+//! It travels with the null reverse-path and says that a program wrote it (RFC 3834 §5), so nobody's
+//! vacation program answers it.
+
+use envelope::{AccountName, Address, Domain, Language, LimitReached};
+use time::OffsetDateTime;
+
+use crate::date::Date;
+use crate::encoding::{encoded_words, plain_text};
+use crate::outside_text::{ascii_line, with_ascii_host};
+
+mod words;
+
+/// All that a notice is made of.
+#[derive(Debug, Clone)]
+pub struct Notice<'a> {
+    /// What it is about.
+    pub subject: Subject,
+    /// Whom it concerns.
+    pub account: &'a AccountName,
+    /// The language of its reader. A Japanese notice says it in English as well.
+    pub language: Language,
+    /// The provider's domain, whose postmaster writes.
+    pub domain: &'a Domain,
+    /// Where it goes: the account's standard address.
+    pub to: &'a Address,
+    /// When it is written, in the zone to be written.
+    pub date: OffsetDateTime,
+    /// Its Message-ID, without angle brackets.
+    pub message_id: &'a str,
+}
+
+/// What an owner is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// His account has sent as much as it may, for now or in one message.
+    SendingLimit(LimitReached),
+    /// His mailbox is full to so many per cent of its quota.
+    MailboxFilling(u8),
+}
+
+impl Notice<'_> {
+    /// The notice as a message, with CRLF line ends, in seven bits.
+    pub fn to_message(&self) -> Vec<u8> {
+        let subject = words::subject(self.subject, self.language);
+        let mut out = format!(
+            "Date: {date}\r\n\
+             From: Postmaster <postmaster@{domain}>\r\n\
+             To: <{to}>\r\n\
+             Subject: {subject}\r\n\
+             Message-ID: <{message_id}>\r\n\
+             Auto-Submitted: auto-generated\r\n\
+             MIME-Version: 1.0\r\n",
+            date = Date(self.date),
+            domain = self.domain.to_ascii(),
+            to = with_ascii_host(self.to),
+            subject = encoded_words(&subject),
+            message_id = ascii_line(self.message_id, 200).replace(['<', '>', ' '], ""),
+        )
+        .into_bytes();
+        let mut text = String::new();
+        if self.language == Language::Ja {
+            text.push_str(&words::text(self, Language::Ja));
+            text.push_str("\r\n--\r\n\r\n");
+        }
+        text.push_str(&words::text(self, Language::En));
+        plain_text(&mut out, &text);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::is_seven_bit;
+    use crate::fields::fields;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use envelope::SendingLimit;
+    use proptest::prelude::*;
+    use time::macros::datetime;
+
+    /// The header and the decoded text.
+    fn written(subject: Subject, language: Language) -> (String, String) {
+        let message = Notice {
+            subject,
+            account: &"abc".parse().unwrap(),
+            language,
+            domain: &Domain::parse("pobox.example").unwrap(),
+            to: &"abc@pobox.example".parse().unwrap(),
+            date: datetime!(2026-11-24 07:05:36 +9),
+            message_id: "0abc@mx.pobox.example",
+        }
+        .to_message();
+        assert!(is_seven_bit(&message), "{}", String::from_utf8_lossy(&message));
+        let message = String::from_utf8(message).unwrap();
+        let (header, body) = message.split_once("\r\n\r\n").unwrap();
+        let text = match header.contains("base64") {
+            true => String::from_utf8(STANDARD.decode(body.replace("\r\n", "")).unwrap()).unwrap(),
+            false => body.to_owned(),
+        };
+        (format!("{header}\r\n\r\n"), text)
+    }
+
+    fn limit(most: u64, until: Option<u64>) -> Subject {
+        Subject::SendingLimit(LimitReached { which: SendingLimit::MessagesPerHour, most, until })
+    }
+
+    #[test]
+    fn an_owner_learns_which_limit_it_is_until_when_and_what_to_do() {
+        // 2026-11-24 07:59:01 in Japan.
+        let (header, text) = written(limit(200, Some(1_795_474_741)), Language::En);
+        let names: Vec<&[u8]> = fields(header.as_bytes()).map(|field| field.name).collect();
+        assert_eq!(names[..4], [&b"Date"[..], b"From", b"To", b"Subject"]);
+        assert!(header.contains("\r\nFrom: Postmaster <postmaster@pobox.example>\r\n"));
+        assert!(header.contains("\r\nTo: <abc@pobox.example>\r\n"));
+        assert!(header.contains("\r\nAuto-Submitted: auto-generated\r\n"));
+        for words in ["abc", "200 messages per hour", "2026-11-24 08:00 +0900", "change the password"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_over_the_limit_by_itself_has_no_time_to_wait_for() {
+        let (_, text) = written(limit(200, None), Language::En);
+        assert!(text.contains("to fewer people at a time") && !text.contains("Until"), "{text}");
+    }
+
+    #[test]
+    fn a_japanese_owner_gets_japanese_and_english() {
+        let (header, text) = written(Subject::MailboxFilling(80), Language::Ja);
+        assert!(header.contains("Subject: =?UTF-8?B?"));
+        assert!(text.contains("80%") && text.contains("お読みになって"), "{text}");
+        assert!(text.contains("80 per cent full"), "{text}");
+        let (_, text) = written(limit(1, Some(1_795_474_800)), Language::Ja);
+        assert!(text.contains("1時間に送れるメールは 1 通まで") && text.contains("パスワード"), "{text}");
+    }
+
+    #[test]
+    fn every_limit_has_its_words() {
+        for which in [
+            SendingLimit::MessagesPerHour,
+            SendingLimit::MessagesPerDay,
+            SendingLimit::RecipientsPerHour,
+            SendingLimit::RecipientsPerDay,
+            SendingLimit::NewRecipientsPerDay,
+        ] {
+            let reached = LimitReached { which, most: 77, until: None };
+            let (_, text) = written(Subject::SendingLimit(reached), Language::Ja);
+            assert_eq!(text.matches("77").count(), 2, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_time_and_number_give_a_notice(most: u64, until in any::<Option<u64>>(), percent: u8, japanese: bool) {
+            let language = if japanese { Language::Ja } else { Language::En };
+            for subject in [limit(most, until), Subject::MailboxFilling(percent)] {
+                let (header, text) = written(subject, language);
+                prop_assert_eq!(fields(header.as_bytes()).filter(|field| field.is("Subject")).count(), 1);
+                prop_assert!(!text.is_empty());
+            }
+        }
+    }
+}

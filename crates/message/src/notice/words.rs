@@ -1,0 +1,126 @@
+//! What a notice says to its reader.
+
+use envelope::{Language, LimitReached, SendingLimit};
+use time::{OffsetDateTime, UtcOffset};
+
+use super::{Notice, Subject};
+
+/// From here on the mailbox is as good as full.
+const NEARLY_FULL: u8 = 95;
+
+pub(super) fn subject(subject: Subject, language: Language) -> String {
+    match (subject, language) {
+        (Subject::SendingLimit(_), Language::Ja) => "メールの送信を一時的に制限しています".into(),
+        (Subject::SendingLimit(_), Language::En) => "you have reached a sending limit".into(),
+        (Subject::MailboxFilling(percent), Language::Ja) => {
+            format!("メールボックスの使用量が{percent}%になりました")
+        }
+        (Subject::MailboxFilling(percent), Language::En) => {
+            format!("your mailbox is {percent} per cent full")
+        }
+    }
+}
+
+pub(super) fn text(notice: &Notice<'_>, language: Language) -> String {
+    match (notice.subject, language) {
+        (Subject::SendingLimit(reached), Language::Ja) => sending_limit_ja(notice, reached),
+        (Subject::SendingLimit(reached), Language::En) => sending_limit_en(notice, reached),
+        (Subject::MailboxFilling(percent), Language::Ja) => mailbox_ja(notice, percent),
+        (Subject::MailboxFilling(percent), Language::En) => mailbox_en(notice, percent),
+    }
+}
+
+fn sending_limit_ja(notice: &Notice<'_>, reached: LimitReached) -> String {
+    let Notice { account, domain, .. } = notice;
+    let limit = limit_ja(reached);
+    let then = match moment(reached.until, notice.date.offset()) {
+        Some(until) => format!(
+            "{until} までは、これを超えるメールをお預かりできません。\r\n\
+             それ以降に、もう一度お送りください。\r\n"
+        ),
+        None => "一度にこれほど多くの宛先へはお送りになれません。宛先を分けてお送りください。\r\n".into(),
+    };
+    format!(
+        "{domain} のメールシステムからお知らせします。\r\n\r\n\
+         アカウント {account} の送信が上限に達しました。\r\n\
+         {limit}です。\r\n\
+         {then}\r\n\
+         お心当たりがない場合は、パスワードがほかの人に知られたおそれがあります。\r\n\
+         すぐにパスワードを変更し、postmaster@{domain} までご連絡ください。\r\n"
+    )
+}
+
+fn sending_limit_en(notice: &Notice<'_>, reached: LimitReached) -> String {
+    let Notice { account, domain, .. } = notice;
+    let LimitReached { which, most, .. } = reached;
+    let then = match moment(reached.until, notice.date.offset()) {
+        Some(until) => format!(
+            "Until {until} no more than that is accepted from you.\r\n\
+             Please send the rest again after that time.\r\n"
+        ),
+        None => {
+            "A message to that many is never accepted: please write to fewer people at a time.\r\n".into()
+        }
+    };
+    format!(
+        "This is the mail system of {domain}.\r\n\r\n\
+         Your account {account} has reached its limit of {most} {which}.\r\n\
+         {then}\r\n\
+         If you did not send all this, somebody else may know your password.\r\n\
+         Then change the password at once, and tell postmaster@{domain}.\r\n"
+    )
+}
+
+fn limit_ja(LimitReached { which, most, .. }: LimitReached) -> String {
+    match which {
+        SendingLimit::MessagesPerHour => format!("1時間に送れるメールは {most} 通まで"),
+        SendingLimit::MessagesPerDay => format!("1日に送れるメールは {most} 通まで"),
+        SendingLimit::RecipientsPerHour => format!("1時間に送れる宛先は延べ {most} 件まで"),
+        SendingLimit::RecipientsPerDay => format!("1日に送れる宛先は延べ {most} 件まで"),
+        SendingLimit::NewRecipientsPerDay => format!("1日に初めて送れる宛先は {most} 件まで"),
+    }
+}
+
+fn mailbox_ja(notice: &Notice<'_>, percent: u8) -> String {
+    let Notice { account, domain, .. } = notice;
+    let urgent = if percent >= NEARLY_FULL { "まもなくいっぱいになります。\r\n" } else { "" };
+    format!(
+        "{domain} のメールシステムからお知らせします。\r\n\r\n\
+         アカウント {account} のメールボックスの使用量が、容量の{percent}%になりました。\r\n\
+         {urgent}\r\n\
+         メールをお読みになって、不要なメールをサーバーから削除してください。\r\n\
+         いっぱいになると、新しいメールをお受け取りになれず、差出人に戻されます。\r\n"
+    )
+}
+
+fn mailbox_en(notice: &Notice<'_>, percent: u8) -> String {
+    let Notice { account, domain, .. } = notice;
+    let urgent = if percent >= NEARLY_FULL { "Soon it will be full.\r\n" } else { "" };
+    format!(
+        "This is the mail system of {domain}.\r\n\r\n\
+         The mailbox of your account {account} is {percent} per cent full.\r\n\
+         {urgent}\r\n\
+         Please fetch your mail, and delete from the server what you no longer need.\r\n\
+         Once the mailbox is full, new mail cannot reach you and goes back to its senders.\r\n"
+    )
+}
+
+/// A time in seconds since 1970, to the minute, in this zone: `2026-11-24 08:00 +0900`. Within a minute
+/// it is the next one, so that who waits until then has waited long enough.
+fn moment(unix_seconds: Option<u64>, zone: UtcOffset) -> Option<String> {
+    let minutes = unix_seconds?.div_ceil(60);
+    let at = OffsetDateTime::from_unix_timestamp(i64::try_from(minutes.checked_mul(60)?).ok()?).ok()?;
+    let at = at.checked_to_offset(zone)?;
+    let (hours, minutes, _) = zone.as_hms();
+    let sign = if zone.is_negative() { '-' } else { '+' };
+    Some(format!(
+        "{:04}-{:02}-{:02} {:02}:{:02} {sign}{:02}{:02}",
+        at.year(),
+        u8::from(at.month()),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        hours.unsigned_abs(),
+        minutes.unsigned_abs(),
+    ))
+}
