@@ -84,6 +84,9 @@ pub fn run(config: &Config, command: Queue) -> anyhow::Result<ExitCode> {
                 say!("arrived   {}", output::moment(summary.arrived));
                 say!("size      {} octets", summary.size);
                 say!("from      {}", summary.reverse_path);
+                if let Some(account) = &summary.account {
+                    say!("account   {account}");
+                }
                 for recipient in &details.recipients {
                     let state = match recipient.state {
                         link::services::queue::RecipientState::Waiting => "waiting",

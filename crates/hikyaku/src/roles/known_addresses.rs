@@ -1,23 +1,23 @@
 //! What `directory` knows of addresses and of clients, remembered for a short while.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use envelope::{AccountName, Address, Destination, Language, Refusal};
 use link::Client;
 use link::grant::RelayGrant;
-use link::services::directory::{Directory, Event, Request, Response};
+use link::services::directory::{Directory, Event, Request, Response, Route};
 
+use self::answers::Answers;
 use super::PATIENCE;
 
-/// How long an answer is good for, if the directory does not say before that it changed.
-const LIFETIME: Duration = Duration::from_secs(60);
-/// How many answers are kept.
-const ANSWERS_MAX: usize = 65_536;
+mod answers;
+
+/// How many clients without a relay window are remembered.
+const WINDOWLESS_MAX: usize = 65_536;
 
 /// The directory's answers. Clones share them.
 #[derive(Clone)]
@@ -28,21 +28,15 @@ pub struct KnownAddresses {
 
 #[derive(Default)]
 struct Known {
-    answers: HashMap<Address, (Destination, Instant)>,
+    destinations: Answers<Destination>,
+    routes: Answers<Arc<Route>>,
     /// Clients without a relay window, which are most.
     windowless: HashSet<IpAddr>,
-    /// Rise when something is forgotten, so that an answer asked for before is not kept after.
-    forgot_answers: u64,
+    /// Rises when one of these is forgotten, so that an answer asked for before is not kept after.
     forgot_windowless: u64,
 }
 
 impl Known {
-    /// Where this address leads, if an answer is young enough.
-    fn answer(&self, address: &Address) -> Option<&Destination> {
-        let (destination, asked) = self.answers.get(address)?;
-        (asked.elapsed() < LIFETIME).then_some(destination)
-    }
-
     fn hear(&mut self, event: Option<Event>) {
         self.forgot_windowless += 1;
         match event {
@@ -51,8 +45,8 @@ impl Known {
             }
             // A change, or a connection that is new: what was known may be stale.
             Some(Event::Changed) | None => {
-                self.forgot_answers += 1;
-                self.answers.clear();
+                self.destinations.forget();
+                self.routes.forget();
                 self.windowless.clear();
             }
         }
@@ -90,34 +84,50 @@ impl KnownAddresses {
         }
     }
 
-    /// Whether this address is none of ours, if that is known without asking.
-    pub fn is_elsewhere(&self, address: &Address) -> Option<bool> {
-        lock(&self.known).answer(address).map(|destination| *destination == Destination::Elsewhere)
-    }
-
     /// Where this address leads.
     ///
     /// # Errors
     /// [`Refusal::DirectoryUnavailable`].
     pub async fn resolve(&self, address: &Address) -> Result<Destination, Refusal> {
-        let forgot = {
+        let forgotten = {
             let known = lock(&self.known);
-            if let Some(destination) = known.answer(address) {
+            if let Some(destination) = known.destinations.get(address) {
                 return Ok(destination.clone());
             }
-            known.forgot_answers
+            known.destinations.forgotten()
         };
         let Response::Destination(destination) = self.ask(Request::Resolve(address.clone())).await? else {
             return Err(Refusal::DirectoryUnavailable);
         };
-        let mut known = lock(&self.known);
-        if known.forgot_answers == forgot {
-            if known.answers.len() >= ANSWERS_MAX {
-                known.answers.clear();
-            }
-            known.answers.insert(address.clone(), (destination.clone(), Instant::now()));
-        }
+        lock(&self.known).destinations.keep(address.clone(), destination.clone(), 0, forgotten);
         Ok(destination)
+    }
+
+    /// Where this address leads and what its owner wants done with its mail, if that is known without
+    /// asking.
+    pub fn known_route(&self, address: &Address) -> Option<Arc<Route>> {
+        lock(&self.known).routes.get(address).cloned()
+    }
+
+    /// Where this address leads, and what its owner wants done with its mail.
+    ///
+    /// # Errors
+    /// [`Refusal::DirectoryUnavailable`].
+    pub async fn route(&self, address: &Address) -> Result<Arc<Route>, Refusal> {
+        let forgotten = {
+            let known = lock(&self.known);
+            if let Some(route) = known.routes.get(address) {
+                return Ok(Arc::clone(route));
+            }
+            known.routes.forgotten()
+        };
+        let Response::Routed(route) = self.ask(Request::Route(address.clone())).await? else {
+            return Err(Refusal::DirectoryUnavailable);
+        };
+        let octets = route.orders.as_ref().map_or(0, |orders| orders.text.len());
+        let route = Arc::new(route);
+        lock(&self.known).routes.keep(address.clone(), Arc::clone(&route), octets, forgotten);
+        Ok(route)
     }
 
     /// Who may send from this client by a relay window, now; whose was renewed last stands first.
@@ -138,7 +148,7 @@ impl KnownAddresses {
         // Open ones are asked for each time, as they close by themselves.
         let mut known = lock(&self.known);
         if grants.is_empty() && known.forgot_windowless == forgot {
-            if known.windowless.len() >= ANSWERS_MAX {
+            if known.windowless.len() >= WINDOWLESS_MAX {
                 known.windowless.clear();
             }
             known.windowless.insert(client);
@@ -168,15 +178,18 @@ mod tests {
         let address: Address = "abc@pobox.example".parse().unwrap();
         let client: IpAddr = "192.0.2.1".parse().unwrap();
         let mut known = Known::default();
-        known.answers.insert(address.clone(), (Destination::NoSuchMailbox, Instant::now()));
+        let route = Arc::new(Route { leads_to: Destination::NoSuchMailbox, orders: None });
+        known.destinations.keep(address.clone(), Destination::NoSuchMailbox, 0, 0);
+        known.routes.keep(address.clone(), route, 0, 0);
         known.windowless.extend([client, "192.0.2.2".parse().unwrap()]);
         known.hear(Some(Event::WindowOpened(client)));
-        assert_eq!(known.answer(&address), Some(&Destination::NoSuchMailbox));
+        assert_eq!(known.destinations.get(&address), Some(&Destination::NoSuchMailbox));
+        assert!(known.routes.get(&address).is_some());
         assert!(!known.windowless.contains(&client) && known.windowless.len() == 1);
         // What was asked before the window opened must not be kept, but addresses may.
-        assert_eq!((known.forgot_answers, known.forgot_windowless), (0, 1));
+        assert_eq!((known.destinations.forgotten(), known.forgot_windowless), (0, 1));
         known.hear(Some(Event::Changed));
-        assert_eq!((known.answer(&address), known.windowless.len()), (None, 0));
-        assert_eq!((known.forgot_answers, known.forgot_windowless), (1, 2));
+        assert!(known.destinations.get(&address).is_none() && known.routes.get(&address).is_none());
+        assert_eq!((known.windowless.len(), known.forgot_windowless), (0, 2));
     }
 }

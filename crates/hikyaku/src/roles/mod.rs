@@ -3,7 +3,6 @@
 //! A role is a thin shell round a capability: it reads, writes and waits; what to do is decided
 //! in the crate that knows.
 
-mod bounces;
 mod connections;
 mod directory;
 mod directory_rules;
@@ -14,7 +13,6 @@ mod local;
 mod maildrop;
 mod pop3;
 mod queue;
-mod queue_scheduler;
 mod smtp;
 mod tls;
 
@@ -81,7 +79,7 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
             Role::Directory => directory::run(orders, start).await,
             Role::Local => local::run(orders, start).await,
             Role::Maildrop => maildrop::run(orders, start).await,
-            Role::Queue => queue::run(orders, start).await,
+            Role::Queue => queue::run(orders, start, zone).await,
             Role::Pop3 => pop3::run(orders, start).await,
             Role::Smtp => smtp::run(orders, start, zone).await,
         }

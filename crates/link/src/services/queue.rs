@@ -1,6 +1,6 @@
 //! `queue`: take this message, and what lies there.
 
-use envelope::{Envelope, LimitReached, QueueId, ReversePath};
+use envelope::{AccountName, Envelope, LimitReached, QueueId, ReversePath};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
@@ -104,6 +104,8 @@ pub struct Summary {
     pub size: u64,
     /// Where bounces go.
     pub reverse_path: ReversePath,
+    /// The customer who sent it; `None` for a stranger's message and for one of our own.
+    pub account: Option<AccountName>,
     /// How many recipients are still to be served.
     pub waiting: u32,
     /// How many are done, delivered or bounced.

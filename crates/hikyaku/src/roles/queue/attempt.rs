@@ -1,0 +1,410 @@
+//! One message being tried: routed, handed to `local`, and what follows from what came of it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use envelope::{AccountName, Address, Destination, Envelope, Refusal, ReversePath};
+use link::services::local::{Deliver, Delivered, Done, Forward, LocalRecipient, Outcome, Request, Response};
+use link::{CallError, Parcel};
+use message::Status;
+use queue::schedule::{self, Channel};
+use queue::{Message, NewMessage, RecipientOutcome, RecipientState, RecipientStatus, StoredBody};
+use tracing::{info, warn};
+
+use super::families::shared::Reservation;
+use super::families::{Copy, Member};
+use super::forwards;
+use super::notices::Failure;
+use super::scheduler::{OWN_FAULT_PAUSE, Scheduler};
+use super::settled::{Forwarded, ForwardedLine, Record, Settled, failures, parts};
+use crate::control::Settings;
+use crate::roles::{unix_micros, unix_now};
+
+/// Recipients that are handed to `local` at a time.
+const RECIPIENTS_AT_A_TIME: usize = 500;
+/// Octets of their instructions, so that with a message they fit a frame.
+const ORDERS_AT_A_TIME: usize = 2 << 20;
+
+/// One message being tried.
+pub struct Attempt<'a> {
+    scheduler: &'a Arc<Scheduler>,
+    message: &'a Message<File>,
+    /// None as long as it is the only one of its family, and cannot bring a mailbox a second copy.
+    member: Option<Member>,
+    settled: Vec<Settled>,
+}
+
+/// A recipient that `local` has in hand.
+struct Handed {
+    account: AccountName,
+    has_it: bool,
+    reservation: Option<Reservation>,
+}
+
+impl<'a> Attempt<'a> {
+    pub fn new(scheduler: &'a Arc<Scheduler>, message: &'a Message<File>) -> Attempt<'a> {
+        let alone = message.provenance.lineage.is_none() && message.envelope.recipients().len() == 1;
+        let member = (!alone).then(|| scheduler.families.join(message));
+        Attempt { scheduler, message, member, settled: Vec::new() }
+    }
+
+    /// Tries these recipients; gives what is to be recorded, each record in a commit of its own.
+    pub async fn run(mut self, numbers: &[u32]) -> Vec<Record> {
+        let mut here = self.route(numbers).await;
+        while !here.is_empty() {
+            // What is settled from here on is not missed.
+            let settled = self.scheduler.families.settled();
+            let (round, handed) = self.next_round(&mut here);
+            if round.is_empty() {
+                settled.await;
+            } else {
+                self.deliver(round, handed).await;
+            }
+        }
+        self.leave();
+        self.records().await
+    }
+
+    /// Asks where each recipient leads; settles those that lead nowhere we can deliver to.
+    async fn route(&mut self, numbers: &[u32]) -> Vec<LocalRecipient> {
+        let mut here = Vec::with_capacity(numbers.len());
+        let mut silent = None;
+        for &number in numbers {
+            let Some(address) = self.address(number).cloned() else { continue };
+            // Once it was waited for in vain is enough.
+            if let Some(refusal) = silent {
+                self.own_fault(number, Refusal::to_string(&refusal));
+                continue;
+            }
+            let route = match self.scheduler.addresses.route(&address).await {
+                Ok(route) => route,
+                Err(refusal) => {
+                    silent = Some(refusal);
+                    self.own_fault(number, refusal.to_string());
+                    continue;
+                }
+            };
+            match &route.leads_to {
+                Destination::Local(local) => {
+                    let (local, orders) = (local.clone(), route.orders.clone());
+                    here.push(LocalRecipient { number, address, local, orders, has_it: false });
+                }
+                Destination::NoSuchMailbox => {
+                    let reason = "Sorry, no mailbox here by that name. (#5.1.1)";
+                    self.failed(number, Status::new(5, 1, 1), reason.into());
+                }
+                Destination::Elsewhere | Destination::Relayed => self.deferred(
+                    number,
+                    Channel::Remote,
+                    "This version does not deliver to other hosts yet. (#4.4.1)".into(),
+                ),
+            }
+        }
+        here
+    }
+
+    /// Takes those recipients that can be handed to `local` now. One whose mailbox another copy is
+    /// about to reach waits until it is known whether it did.
+    fn next_round(&self, here: &mut Vec<LocalRecipient>) -> (Vec<LocalRecipient>, HashMap<u32, Handed>) {
+        let mut round = Vec::with_capacity(here.len().min(RECIPIENTS_AT_A_TIME));
+        let mut handed = HashMap::with_capacity(round.capacity());
+        let (mut later, mut octets) = (Vec::new(), 0);
+        for mut recipient in here.drain(..) {
+            octets += recipient.orders.as_ref().map_or(0, |orders| orders.text.len());
+            let full = round.len() == RECIPIENTS_AT_A_TIME || octets > ORDERS_AT_A_TIME;
+            if full && !round.is_empty() {
+                later.push(recipient);
+                continue;
+            }
+            let account = recipient.local.mailbox.account.clone();
+            let reservation = match self.member {
+                None => None,
+                Some(member) => match self.scheduler.families.reserve(member, &account) {
+                    (Copy::Wanted, reservation) => reservation,
+                    (Copy::Had, _) => {
+                        recipient.has_it = true;
+                        None
+                    }
+                    (Copy::Underway, _) => {
+                        later.push(recipient);
+                        continue;
+                    }
+                },
+            };
+            handed.insert(recipient.number, Handed { account, has_it: recipient.has_it, reservation });
+            round.push(recipient);
+        }
+        *here = later;
+        (round, handed)
+    }
+
+    /// Hands the message to `local`, for all these recipients at once.
+    async fn deliver(&mut self, recipients: Vec<LocalRecipient>, mut handed: HashMap<u32, Handed>) {
+        let problem = match self.call_local(recipients).await {
+            Ok(delivered) => {
+                for Delivered { number, outcome } in delivered {
+                    let Some(recipient) = handed.remove(&number) else { continue };
+                    match outcome {
+                        Outcome::Delivered(done) => self.delivered(number, recipient, done).await,
+                        Outcome::Failed { status, reason } => {
+                            let status = status.parse().unwrap_or(Status::FAILURE);
+                            self.failed(number, status, reason);
+                        }
+                        Outcome::Deferred { reason } => self.deferred(number, Channel::Local, reason),
+                    }
+                }
+                "the local role said nothing of this recipient".into()
+            }
+            Err(problem) => problem,
+        };
+        // Whatever `local` left out is tried again: no recipient is forgotten.
+        let mut left: Vec<u32> = handed.into_keys().collect();
+        left.sort_unstable();
+        for number in left {
+            self.own_fault(number, problem.clone());
+        }
+    }
+
+    async fn call_local(&self, recipients: Vec<LocalRecipient>) -> Result<Vec<Delivered>, String> {
+        let message = self.message;
+        let mut deliver = Deliver {
+            id: message.id,
+            arrived: message.arrival / 1_000_000,
+            reverse_path: message.envelope.reverse_path().clone(),
+            recipients,
+            repeat: self.scheduler.may_have_been_tried(message),
+            file_size: None,
+        };
+        // Once more if `local` dies in the middle: a repeated delivery replaces its own file.
+        for _ in 0..3 {
+            let mut parcel = Parcel::from(Request::Deliver(deliver.clone()));
+            match &message.body {
+                StoredBody::Memory(pieces) => parcel.raw = joined(pieces),
+                StoredBody::File { file, length } => {
+                    let file = file.try_clone().map_err(|error| error.to_string())?;
+                    parcel.fds.push(OwnedFd::from(file));
+                    parcel.value = Request::Deliver(Deliver { file_size: Some(*length), ..deliver.clone() });
+                }
+            }
+            match self.scheduler.local.call(parcel).await {
+                Ok(answer) => {
+                    return match answer.value {
+                        Response::Delivered(delivered) => Ok(delivered),
+                        _ => Err("the local role answered something else".into()),
+                    };
+                }
+                Err(CallError::Lost(_)) => deliver.repeat = true,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Err("the local role died three times during this delivery".into())
+    }
+
+    /// All that the owner wanted is done; what he wants sent on follows.
+    async fn delivered(&mut self, number: u32, recipient: Handed, done: Done) {
+        let Some(by) = self.address(number).cloned() else { return };
+        let Handed { account, has_it, reservation } = recipient;
+        let Done { in_mailbox, forwards, undeliverable, warn } = done;
+        if let Some(reservation) = reservation {
+            reservation.settle(in_mailbox);
+        }
+        let disposition = Disposition::of(in_mailbox, has_it, !forwards.is_empty());
+        let mut settled =
+            Settled::plain(number, RecipientOutcome::Delivered { reply: disposition.reply().into() });
+        if !forwards.is_empty() {
+            if self.member.is_none() {
+                let member = self.scheduler.families.join(self.message);
+                if in_mailbox {
+                    self.scheduler.families.got_in(member, &account);
+                }
+                self.member = Some(member);
+            }
+            if let Err(problem) = self.forward(&by, forwards, &mut settled).await {
+                // A second attempt replaces the copy in the mailbox.
+                return self.own_fault(number, problem);
+            }
+        }
+        let reverse_path = self.message.envelope.reverse_path();
+        for (text, why) in undeliverable {
+            let reason = format!("It could not be forwarded to {text:?}: {why}");
+            let failure = Failure { address: by.clone(), status: Status::new(5, 1, 3), reason };
+            self.log_forward_failed(&by, &text, &failure.reason);
+            settled.failures.push((reverse_path.clone(), failure));
+        }
+        if let Some(percent) = warn {
+            settled.new.extend(self.scheduler.notices.mailbox_filling(&account, percent).await);
+        }
+        let queue_id = self.message.id;
+        info!(event = "delivered", %queue_id, to = %by, disposition = disposition.name(), delay_ms = self.delay_ms());
+        self.settled.push(settled);
+    }
+
+    /// Makes the new messages for what `by` forwards.
+    async fn forward(
+        &self,
+        by: &Address,
+        forwards: Vec<Forward>,
+        settled: &mut Settled,
+    ) -> Result<(), String> {
+        let Some(member) = self.member else { return Ok(()) };
+        let Scheduler { queue, ids, families, settings, .. } = &**self.scheduler;
+        let copies_max = settings.load().delivery.fan_out_max;
+        let (admitted, admission) = families.admit(member, self.message, forwards, copies_max);
+        let new =
+            forwards::messages(queue, ids, self.message, by, admitted.forwards, &admitted.lineage).await?;
+        let line = |message: &NewMessage| {
+            let (to, reverse_path) = forwards::described(message);
+            ForwardedLine { id: message.id, to, reverse_path }
+        };
+        let lines = new.iter().map(line).collect();
+        settled.new.extend(new);
+        settled.forwarded = Some(Forwarded { admission, by: by.clone(), lines });
+        for (reverse_path, address) in admitted.beyond {
+            let reason = "Sorry, this message has been forwarded to too many addresses already. (#5.4.6)";
+            self.log_forward_failed(by, &address.to_string(), reason);
+            let failure = Failure { address, status: Status::new(5, 4, 6), reason: reason.into() };
+            settled.failures.push((reverse_path, failure));
+        }
+        Ok(())
+    }
+
+    /// A message that is served and has no family need not be remembered.
+    fn leave(&self) {
+        let Some(member) = self.member else { return };
+        let waited = |state: &&RecipientState| matches!(state.status, RecipientStatus::Waiting { .. });
+        let served = |settled: &&Settled| !matches!(settled.outcome, RecipientOutcome::Deferred { .. });
+        if self.message.recipients.iter().filter(waited).count() == self.settled.iter().filter(served).count()
+        {
+            self.scheduler.families.leave(member);
+        }
+    }
+
+    /// What is to be recorded: outcomes, and with each the messages that follow from it.
+    async fn records(self) -> Vec<Record> {
+        let Scheduler { queue, notices, .. } = &**self.scheduler;
+        let mut records = Vec::with_capacity(1);
+        // The other half is for what a report has besides the reasons.
+        for mut part in parts(self.settled, queue.together_bytes_max() / 2) {
+            let mut reports = Vec::new();
+            for (reverse_path, failures) in failures(&mut part) {
+                reports.extend(notices.report(self.message, &reverse_path, &failures).await);
+            }
+            records.push(Record::of(part, reports));
+        }
+        records
+    }
+
+    fn address(&self, number: u32) -> Option<&Address> {
+        self.message.envelope.recipients().get(number as usize).map(|recipient| recipient.address())
+    }
+
+    fn failed(&mut self, number: u32, status: Status, reason: String) {
+        self.log("failed", number, &reason);
+        let mut settled = Settled::plain(number, RecipientOutcome::Failed { reply: reason.clone() });
+        if let Some(address) = self.address(number).cloned() {
+            let reverse_path = self.message.envelope.reverse_path().clone();
+            settled.failures.push((reverse_path, Failure { address, status, reason }));
+        }
+        self.settled.push(settled);
+    }
+
+    /// Puts a recipient off, or gives it up if the message has been here too long.
+    fn deferred(&mut self, number: u32, channel: Channel, reason: String) {
+        let (now, arrival) = (unix_now(), self.message.arrival / 1_000_000);
+        if schedule::is_last_attempt(
+            lifetime(&self.scheduler.settings.load(), &self.message.envelope),
+            arrival,
+            now,
+        ) {
+            let reason =
+                format!("{reason}\nI'm not going to try again; this message has been in the queue too long.");
+            return self.failed(number, Status::new(5, 4, 7), reason);
+        }
+        self.log("deferred", number, &reason);
+        let until = schedule::next_attempt(channel, arrival, now);
+        self.settled.push(Settled::plain(number, RecipientOutcome::Deferred { until, reply: reason }));
+    }
+
+    /// Something of ours failed, which is never the message's fault.
+    fn own_fault(&mut self, number: u32, reason: String) {
+        self.log("deferred", number, &reason);
+        let until = unix_now() + OWN_FAULT_PAUSE;
+        self.settled.push(Settled::plain(number, RecipientOutcome::Deferred { until, reply: reason }));
+    }
+
+    fn log(&self, event: &str, number: u32, reason: &str) {
+        let queue_id = self.message.id;
+        let to = self.address(number).map(ToString::to_string).unwrap_or_default();
+        warn!(event, %queue_id, to, delay_ms = self.delay_ms(), reason);
+    }
+
+    fn log_forward_failed(&self, by: &Address, to: &str, reason: &str) {
+        warn!(event = "forward_failed", queue_id = %self.message.id, %by, to, reason);
+    }
+
+    fn delay_ms(&self) -> u64 {
+        unix_micros().saturating_sub(self.message.arrival) / 1000
+    }
+}
+
+/// What became of a message that an address took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disposition {
+    /// It lies in the mailbox.
+    Mailbox,
+    /// The mailbox had it already, from another member of its family.
+    HadIt,
+    /// It is forwarded, and not kept.
+    Forwarded,
+    /// The mailbox's owner keeps no copy.
+    NotKept,
+}
+
+impl Disposition {
+    fn of(in_mailbox: bool, has_it: bool, forwarded: bool) -> Disposition {
+        match (in_mailbox, forwarded, has_it) {
+            (true, _, false) => Disposition::Mailbox,
+            (_, true, _) => Disposition::Forwarded,
+            (_, false, true) => Disposition::HadIt,
+            (false, false, false) => Disposition::NotKept,
+        }
+    }
+
+    /// In the log.
+    fn name(self) -> &'static str {
+        match self {
+            Disposition::Mailbox => "mailbox",
+            Disposition::HadIt => "had-it",
+            Disposition::Forwarded => "forwarded",
+            Disposition::NotKept => "not-kept",
+        }
+    }
+
+    /// What the queue shows.
+    fn reply(self) -> &'static str {
+        match self {
+            Disposition::Mailbox => "delivered to the mailbox",
+            Disposition::HadIt => "the mailbox had it already",
+            Disposition::Forwarded => "forwarded",
+            Disposition::NotKept => "done as its instructions say, which keep no copy in the mailbox",
+        }
+    }
+}
+
+fn lifetime(settings: &Settings, envelope: &Envelope) -> u64 {
+    match envelope.reverse_path() {
+        ReversePath::Null => settings.queue.bounce_lifetime,
+        ReversePath::Address(_) => settings.queue.lifetime,
+    }
+}
+
+/// The body in one piece, which it usually is.
+fn joined(pieces: &[Bytes]) -> Bytes {
+    match pieces {
+        [one] => one.clone(),
+        pieces => pieces.concat().into(),
+    }
+}
