@@ -126,3 +126,6 @@ async fn answer_caller(intake: Intake, stream: UnixStream, caller: Caller) {
     .await;
     ended::<Service>(caller, outcome);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,340 @@
+//! The role with fellow roles that are made up: a directory of a few addresses, and a `local` that does
+//! what a table says.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use envelope::{
+    AccountName, Address, BodyType, Destination, Entitlement, Envelope, Language, Limit, LimitReached,
+    LocalAddress, Mailbox, Provenance, Recipient, ReversePath, Sender, SendingLimit,
+};
+use link::grant::{GrantKey, RelayGrant};
+use link::services::directory::{self, Directory, NotCounted, Route};
+use link::services::local::{self, Delivered, Done, Forward, Local, Outcome};
+use link::services::queue::{Arrival, NotAccepted, Response};
+use link::{Parcel, Responder};
+use queue::{Body, NewMessage};
+
+use super::*;
+use crate::config::Config;
+
+/// What was put into a mailbox, or would have been but for a copy that was there.
+#[derive(Debug, Clone)]
+struct Handed {
+    to: String,
+    account: AccountName,
+    has_it: bool,
+    reverse_path: String,
+    text: String,
+}
+
+/// What the fellows know, and what they were asked.
+#[derive(Default)]
+struct Fellows {
+    /// What the owner of an address has done; whoever is not here has no mailbox.
+    done: HashMap<String, (AccountName, Done)>,
+    handed: Vec<Handed>,
+    counted: Vec<(AccountName, usize, u64)>,
+    /// Why nothing is counted.
+    not_counted: Option<NotCounted>,
+}
+
+type Shared = Arc<Mutex<Fellows>>;
+
+struct House {
+    queue: Queue,
+    intake: Intake,
+    fellows: Shared,
+    key: GrantKey,
+    stop: watch::Sender<bool>,
+    _spool: tempfile::TempDir,
+}
+
+fn account(name: &str) -> AccountName {
+    name.parse().unwrap()
+}
+
+fn address(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
+fn kept() -> Done {
+    Done { in_mailbox: true, ..Done::default() }
+}
+
+fn forwarding(reverse_path: &str, to: &[&str], keeps: bool) -> Done {
+    let to = to.iter().map(|to| address(to)).collect();
+    let forward = Forward { reverse_path: ReversePath::Address(address(reverse_path)), to };
+    Done { in_mailbox: keeps, forwards: vec![forward], ..Done::default() }
+}
+
+fn envelope(from: &str, to: &[&str]) -> Envelope {
+    let from = if from.is_empty() { ReversePath::Null } else { ReversePath::Address(address(from)) };
+    let to = to.iter().map(|to| Recipient::of_forward(address(to))).collect();
+    Envelope::new(from, to, BodyType::SevenBit, false).unwrap()
+}
+
+fn answer_directory(fellows: &Shared, request: directory::Request) -> directory::Response {
+    let mut fellows = fellows.lock().unwrap();
+    match request {
+        directory::Request::Route(address) => {
+            let local = fellows.done.get(&address.to_string()).map(|(account, _)| LocalAddress {
+                mailbox: Mailbox { account: account.clone(), maildir: format!("/mail/{account}").into() },
+                extension: None,
+                quota: Limit::Unlimited,
+            });
+            let elsewhere = address.host.to_string().ends_with("elsewhere.example");
+            let leads_to = match local {
+                Some(local) => Destination::Local(local),
+                None if elsewhere => Destination::Elsewhere,
+                None => Destination::NoSuchMailbox,
+            };
+            directory::Response::Routed(Route { leads_to, orders: None })
+        }
+        directory::Request::Language(_) => directory::Response::Language(Language::En),
+        directory::Request::Count { account, recipients, size } => match fellows.not_counted {
+            Some(why) => directory::Response::NotCounted(why),
+            None => {
+                fellows.counted.push((account, recipients.len(), size));
+                directory::Response::Counted
+            }
+        },
+        other => panic!("nobody should ask {other:?}"),
+    }
+}
+
+fn answer_local(fellows: &Shared, request: Parcel<local::Request>, responder: Responder<Local>) {
+    let local::Request::Deliver(deliver) = request.value else { panic!("nobody should ask this") };
+    let mut fellows = fellows.lock().unwrap();
+    let delivered = deliver.recipients.into_iter().map(|recipient| {
+        let to = recipient.address.to_string();
+        let (account, mut done) = fellows.done[&to].clone();
+        done.in_mailbox &= !recipient.has_it;
+        fellows.handed.push(Handed {
+            to,
+            account,
+            has_it: recipient.has_it,
+            reverse_path: deliver.reverse_path.to_string(),
+            text: String::from_utf8(request.raw.to_vec()).unwrap(),
+        });
+        Delivered { number: recipient.number, outcome: Outcome::Delivered(done) }
+    });
+    responder.send(local::Response::Delivered(delivered.collect()));
+}
+
+impl House {
+    async fn open(addresses: &[(&str, &str, Done)]) -> House {
+        let spool = tempfile::tempdir().unwrap();
+        let config = "hostname = \"mail.pobox.example\"\ndomain = \"pobox.example\"\n";
+        let settings = Settings::of(&Config::parse(config).unwrap());
+        let files = Files::open(spool.path()).unwrap();
+        let limits =
+            queue::Settings { segment_size: 8 << 20, free_space_min: 0, ..queue::Settings::default() };
+        let (queue, _) = Queue::open(files, limits).unwrap();
+        let fellows = Shared::default();
+        for (address, owner, done) in addresses {
+            fellows.lock().unwrap().done.insert((*address).into(), (account(owner), done.clone()));
+        }
+
+        let known = KnownAddresses::new();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        known.attach(ours, || {}).unwrap();
+        let table = Arc::clone(&fellows);
+        tokio::spawn(serve::<Directory>(
+            theirs,
+            |_| {},
+            move |request, responder| {
+                responder.send(answer_directory(&table, request.value));
+            },
+        ));
+        let local = Client::new(PATIENCE);
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        local.attach(ours, || {}).unwrap();
+        let table = Arc::clone(&fellows);
+        tokio::spawn(serve::<Local>(
+            theirs,
+            |_| {},
+            move |request, responder| {
+                answer_local(&table, request, responder);
+            },
+        ));
+
+        let ids = Ids(Arc::new(Mutex::new(QueueIds::new(1))));
+        let (host, domain) = (settings.hostname.clone(), settings.domain.clone());
+        let notices = Notices::new(known.clone(), ids.clone(), host, domain, UtcOffset::UTC);
+        let key = GrantKey::new([7; 32]);
+        let intake = Intake {
+            queue: queue.clone(),
+            addresses: known.clone(),
+            notices: notices.clone(),
+            grant_key: key.clone(),
+            most: settings.limits.clone(),
+        };
+        let (stop, stopping) = watch::channel(false);
+        let scheduler = Scheduler::new(queue.clone(), known, local, settings, notices, ids);
+        tokio::spawn(scheduler.run(stopping));
+        House { queue, intake, fellows, key, stop, _spool: spool }
+    }
+
+    /// Takes in a message with no regard to who may send it.
+    fn accept(&self, from: &str, to: &[&str]) {
+        let body = Body::Inline(vec![Bytes::from_static(b"Subject: x\r\n\r\nhi\r\n")]);
+        let (envelope, provenance) = (envelope(from, to), Provenance::default());
+        let arrival = unix_micros();
+        // As it came, not as the queue's own ids.
+        let id = QueueIds::new(2).next(arrival);
+        self.queue.accept(NewMessage { id, envelope, provenance, arrival, body }, |accepted| {
+            let _ = accepted.unwrap();
+        });
+    }
+
+    /// What was handed to `local` until nothing is left in the queue.
+    async fn all_handed(&self) -> Vec<Handed> {
+        self.queue.flush().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.queue.stats().messages > 0 {
+            assert!(Instant::now() < deadline, "{:?}", self.queue.list(None, 10));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut handed = std::mem::take(&mut self.fellows.lock().unwrap().handed);
+        handed.sort_by(|a, b| a.to.cmp(&b.to));
+        handed
+    }
+
+    /// Hands a message in as `smtp` does, over a socket.
+    async fn hand_in(&self, id: u64, to: &str, sender: Option<&str>) -> Response {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        tokio::spawn(answer_caller(self.intake.clone(), theirs, Caller::Role(Role::Smtp)));
+        let smtp: Client<Service> = Client::new(PATIENCE);
+        smtp.attach(ours, || {}).unwrap();
+        let sender = sender.map(|name| Sender { account: account(name), entitlement: Entitlement::Window });
+        let arrival = Arrival {
+            id: QueueId::from_u64(id),
+            envelope: envelope("abc@pobox.example", &[to]),
+            arrived: unix_micros(),
+            relay: sender.map(|sender| RelayGrant::issue(&self.key, sender, crate::roles::unix_now())),
+        };
+        let body = Bytes::from_static(b"Subject: x\r\n\r\nhi\r\n");
+        smtp.call(Parcel::with_raw(Request::Accept(arrival), body)).await.unwrap().value
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+const ABC: &str = "abc@pobox.example";
+const XYZ: &str = "xyz@pobox.example";
+const JOE: &str = "joe@pobox.example";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forward_reaches_its_address_and_its_failure_the_sender_it_bears() {
+    let forwards = forwarding("list-owner@pobox.example", &[XYZ, "nobody@pobox.example"], true);
+    let addresses =
+        [(ABC, "abc", forwards), (XYZ, "xyz", kept()), ("list-owner@pobox.example", "joe", kept())];
+    let house = House::open(&addresses).await;
+    house.accept("", &[ABC]);
+    let handed = house.all_handed().await;
+    let [original, report, forwarded] = &handed[..] else { panic!("{handed:#?}") };
+    assert_eq!((&*original.to, &*original.text), (ABC, "Subject: x\r\n\r\nhi\r\n"));
+    assert_eq!((&*forwarded.to, &*forwarded.reverse_path), (XYZ, "<list-owner@pobox.example>"));
+    assert_eq!(forwarded.text, "Delivered-To: abc@pobox.example\r\nSubject: x\r\n\r\nhi\r\n");
+    assert_eq!((&*report.to, &*report.reverse_path), ("list-owner@pobox.example", "<>"));
+    assert!(report.text.contains("<nobody@pobox.example>:"), "{}", report.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_forward_to_one_another_get_one_copy_each() {
+    let addresses = [
+        (ABC, "abc", forwarding(JOE, &[XYZ], true)),
+        (XYZ, "xyz", forwarding(JOE, &[ABC, "foo@abc.pobox.example"], true)),
+        ("foo@abc.pobox.example", "abc", forwarding(JOE, &[XYZ], true)),
+    ];
+    let house = House::open(&addresses).await;
+    house.accept(JOE, &[ABC]);
+    let handed = house.all_handed().await;
+    let got: Vec<(&str, bool)> = handed.iter().map(|one| (&*one.to, one.has_it)).collect();
+    assert_eq!(got, [(ABC, false), ("foo@abc.pobox.example", true), (XYZ, false)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_addresses_with_one_mailbox_the_one_that_keeps_a_copy_brings_it() {
+    let addresses = [
+        (ABC, "abc", forwarding(JOE, &["a@xyz.pobox.example", "b@xyz.pobox.example"], false)),
+        ("a@xyz.pobox.example", "xyz", Done::default()),
+        ("b@xyz.pobox.example", "xyz", kept()),
+        ("c@xyz.pobox.example", "xyz", kept()),
+    ];
+    let house = House::open(&addresses).await;
+    house.accept(JOE, &[ABC]);
+    let got: Vec<(String, bool)> =
+        house.all_handed().await.into_iter().map(|one| (one.to, one.has_it)).collect();
+    let expected = ["a@xyz.pobox.example", ABC, "b@xyz.pobox.example"].map(|to| (to.to_owned(), false));
+    assert_eq!(got, expected);
+    // Whom the client itself named each get theirs.
+    house.accept(JOE, &["b@xyz.pobox.example", "c@xyz.pobox.example"]);
+    assert!(house.all_handed().await.iter().all(|one| !one.has_it && one.account == account("xyz")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_could_not_be_forwarded_to_is_reported_though_the_rest_is_delivered() {
+    let undeliverable = vec![("no address".to_owned(), "it has no @".to_owned())];
+    let addresses = [(ABC, "abc", Done { undeliverable, ..kept() }), (JOE, "joe", kept())];
+    let house = House::open(&addresses).await;
+    house.accept(JOE, &[ABC]);
+    let handed = house.all_handed().await;
+    assert_eq!((&*handed[0].to, &*handed[1].to), (ABC, JOE));
+    assert!(handed[1].text.contains("\"no address\": it has no @"), "{}", handed[1].text);
+    assert_eq!(house.queue.stats().failed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_is_told_that_his_mailbox_fills_up() {
+    let filling = Done { warn: Some(80), ..kept() };
+    let house = House::open(&[("foo@abc.pobox.example", "abc", filling), (ABC, "abc", kept())]).await;
+    house.accept(JOE, &["foo@abc.pobox.example"]);
+    let handed = house.all_handed().await;
+    assert_eq!((&*handed[0].to, &*handed[0].reverse_path), (ABC, "<>"));
+    assert!(handed[0].text.contains("80 per cent full"), "{}", handed[0].text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_mail_is_counted_once_and_strangers_is_not() {
+    let house = House::open(&[(ABC, "abc", kept()), (XYZ, "xyz", kept())]).await;
+    for _ in 0..2 {
+        assert!(matches!(house.hand_in(77, XYZ, Some("abc")).await, Response::Accepted(_)));
+    }
+    assert!(matches!(house.hand_in(78, XYZ, None).await, Response::Accepted(_)));
+    let not_ours = house.hand_in(79, "a@elsewhere.example", None).await;
+    assert!(matches!(not_ours, Response::NotAccepted(NotAccepted::Forbidden)));
+    assert_eq!(house.all_handed().await.len(), 2);
+    assert_eq!(house.fellows.lock().unwrap().counted, [(account("abc"), 1, 18)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_sent_enough_is_refused_and_told() {
+    let house = House::open(&[(ABC, "abc", kept()), (XYZ, "xyz", kept())]).await;
+    let reached = LimitReached { which: SendingLimit::MessagesPerHour, most: 5, until: Some(1_795_474_800) };
+    let enough = |tell_owner| Some(NotCounted::LimitReached { reached, tell_owner });
+    for (number, not_counted, why) in [
+        (1, enough(true), NotAccepted::LimitReached(reached)),
+        (2, enough(false), NotAccepted::LimitReached(reached)),
+        (3, Some(NotCounted::MayNotSend), NotAccepted::SenderDenied),
+        (4, Some(NotCounted::TooLarge(10)), NotAccepted::TooLarge(10)),
+    ] {
+        house.fellows.lock().unwrap().not_counted = not_counted;
+        let answer = house.hand_in(number, XYZ, Some("abc")).await;
+        assert!(matches!(answer, Response::NotAccepted(said) if said == why), "{number}");
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while house.fellows.lock().unwrap().handed.is_empty() {
+        assert!(Instant::now() < deadline, "the owner is not told");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let handed = house.all_handed().await;
+    assert_eq!((handed.len(), &*handed[0].to), (1, ABC));
+    assert!(handed[0].text.contains("5 messages per hour"), "{}", handed[0].text);
+}
