@@ -1,4 +1,4 @@
-//! SMTP (RFC 5321): commands, replies and the server session, without sockets.
+//! SMTP (RFC 5321): commands, replies, the server session and the [`client`] session, without sockets.
 //!
 //! A [`Session`] is the whole of a server's side of one connection, but for the connection: octets
 //! and verdicts go in, [`Action`]s come out, and time is an argument. What reads and writes, asks
@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod client;
 pub mod command;
 pub mod credentials;
 pub mod data;
