@@ -1,0 +1,9 @@
+//! Delivery to servers that behave badly, over real sockets on loopback, by names from a real name
+//! server.
+
+mod dns;
+mod manners;
+mod name_server;
+mod peer;
+mod tls;
+mod world;
