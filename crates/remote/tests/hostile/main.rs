@@ -1,5 +1,6 @@
 //! Delivery to servers that behave badly, over real sockets on loopback, by names from a real name
 //! server.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod dns;
 mod manners;
