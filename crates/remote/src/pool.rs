@@ -29,6 +29,7 @@ pub(crate) struct Pool {
 #[derive(Default)]
 struct Idle {
     connections: HashMap<Key, Vec<(Connection, Instant)>>,
+    count: usize,
     /// Whether somebody looks after those that wait too long.
     watched: bool,
 }
@@ -44,7 +45,9 @@ impl Pool {
                 if waiting.is_empty() {
                     idle.connections.remove(key);
                 }
-                last?.0
+                let (connection, _) = last?;
+                idle.count -= 1;
+                connection
             };
             if connection.is_quiet().await {
                 return Some(connection);
@@ -52,9 +55,14 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection for so long.
-    pub(crate) fn put(&self, key: Key, connection: Connection, patience: Duration) {
+    /// Keeps a connection for so long, or takes leave of it if so many are kept already.
+    pub(crate) fn put(&self, key: Key, connection: Connection, patience: Duration, most: usize) {
         let mut idle = lock(&self.idle);
+        if idle.count >= most {
+            tokio::spawn(connection.quit());
+            return;
+        }
+        idle.count += 1;
         idle.connections.entry(key).or_default().push((connection, Instant::now() + patience));
         if !std::mem::replace(&mut idle.watched, true) {
             tokio::spawn(watch(Arc::clone(&self.idle), patience));
@@ -75,6 +83,7 @@ async fn watch(idle: Arc<Mutex<Idle>>, patience: Duration) {
                 late.extend(waiting.extract_if(.., |(_, until)| *until <= now));
                 !waiting.is_empty()
             });
+            idle.count -= late.len();
             idle.watched = !idle.connections.is_empty();
             idle.watched
         };

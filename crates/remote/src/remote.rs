@@ -40,6 +40,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How long a connection waits for another message.
     pub idle: Duration,
+    /// How many connections wait so, to all hosts together.
+    pub idle_max: usize,
     /// How many messages go over one connection.
     pub messages_per_connection: usize,
     /// How many recipients go in one transaction; a server that announces fewer gets fewer.
@@ -61,6 +63,7 @@ impl Settings {
             connect: Duration::from_secs(30),
             timeouts: Timeouts::default(),
             idle: Duration::from_secs(5),
+            idle_max: 256,
             messages_per_connection: 100,
             recipients_per_transaction: 100,
             addresses_per_attempt: 10,
@@ -182,6 +185,9 @@ impl<R: Resolver, C: Connector> Remote<R, C> {
     /// Hosts are tried one after the other until nobody is left for whom another one might do. May be
     /// dropped at any time: then it is not known what became of the message.
     pub async fn deliver(&self, message: &Message, to: &Host, recipients: Vec<Recipient>) -> Vec<Outcome> {
+        if recipients.is_empty() {
+            return Vec::new();
+        }
         let way = self.way(to);
         let mut attempt = match Attempt::new(message, recipients).await {
             Ok(attempt) => attempt,
@@ -281,7 +287,8 @@ impl<R: Resolver, C: Connector> Remote<R, C> {
                     max.min(self.settings.messages_per_connection)
                 });
             if sent.reusable && !sent.no_chunking && connection.messages < messages_max {
-                self.pool.put(key.clone(), connection, self.settings.idle);
+                let Settings { idle, idle_max, .. } = self.settings;
+                self.pool.put(key.clone(), connection, idle, idle_max);
             } else if sent.reusable {
                 tokio::spawn(connection.quit());
             }

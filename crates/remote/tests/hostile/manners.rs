@@ -168,6 +168,21 @@ async fn messages_share_a_connection_and_leave_is_taken() {
 }
 
 #[tokio::test]
+async fn no_more_connections_wait_than_may() {
+    let world = World::new().await;
+    let (one, other) = (world.good_peer("one.example"), world.good_peer("other.example"));
+    let mut settings = world.settings();
+    settings.idle_max = 1;
+    let remote = world.remote_with(settings, RootCertStore::empty());
+    for _ in 0..3 {
+        assert_eq!(deliver(&remote, "one.example", &["b"]).await, ["delivered one.example"]);
+        assert_eq!(deliver(&remote, "other.example", &["b"]).await, ["delivered other.example"]);
+    }
+    assert_eq!((one.connections(), other.connections()), (1, 3));
+    other.hears("QUIT").await;
+}
+
+#[tokio::test]
 async fn a_server_that_closes_after_ten_messages_gets_all_of_them() {
     for polite in [true, false] {
         let world = World::new().await;
