@@ -11,7 +11,7 @@
 //! | `pool` | connections that wait for another message |
 //! | `peers` | hosts that are down, and what others cannot cope with |
 //! | [`destinations`] | how many messages may be on their way to a domain, and when none |
-//! | [`remote`] | delivery: all of that together |
+//! | [`delivery`] | all of that together: a message to the recipients of one domain |
 //! | [`outcome`] | what became of each recipient, and why |
 //!
 //! A role has one [`Remote`] and calls [`Remote::deliver`] from as many tasks as it likes.
@@ -22,11 +22,11 @@
 
 pub mod body;
 pub mod connection;
+pub mod delivery;
 pub mod destinations;
 pub mod dns;
 pub mod mx;
 pub mod outcome;
-pub mod remote;
 pub mod routes;
 pub mod tls;
 
@@ -35,10 +35,10 @@ mod pool;
 
 pub use body::Body;
 pub use connection::{Connector, Direct};
+pub use delivery::{Message, Remote, Settings};
 pub use destinations::{Health, Pace};
 pub use dns::{Dns, DnsError, Resolver};
 pub use mx::{Hosts, MailHost, OwnAddresses, Unroutable};
 pub use outcome::{Diagnosis, Outcome};
-pub use remote::{Message, Remote, Settings};
 pub use routes::{NextHop, Route, Routes, TlsPolicy};
 pub use tls::Tls;
