@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod address;
+pub mod event;
 pub mod hosted;
 pub mod network;
 pub mod path;
