@@ -24,6 +24,7 @@
 //! | `limits.rs`, `sent.rs`, `correspondents.rs` | how much an account may send, has sent, and to whom |
 //! | `usage.rs` | the second file, of what changes all day and may be lost |
 //! | `audit.rs` | who changed what, and when |
+//! | `events.rs` | what became of each message: files of their own, one a day |
 //! | `error.rs` | what can go wrong, in words for the person who must mend it |
 #![forbid(unsafe_code)]
 
@@ -34,6 +35,7 @@ mod connection;
 mod correspondents;
 mod domains;
 mod error;
+mod events;
 #[cfg(test)]
 mod example;
 mod extension;
@@ -63,6 +65,7 @@ pub use accounts::NewAccount;
 pub use app_passwords::{AppPassword, NewAppPassword};
 pub use audit::{Actor, AuditEntry};
 pub use error::{ChangeError, OpenError, StoreError};
+pub use events::{EVENTS_MAX, Events, EventsError, FAMILY_MAX};
 pub use extension::{Extension, NotAnExtension};
 pub use instructions::{FoundInstructions, INSTRUCTIONS_MAX, Instructions};
 pub use label::{Label, NotALabel};
