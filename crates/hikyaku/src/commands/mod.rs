@@ -10,6 +10,8 @@ mod password;
 mod queue;
 mod self_check;
 mod serve;
+#[allow(dead_code, reason = "the directory answers for the record of events in the next step")]
+mod trace;
 mod try_out;
 
 use std::path::PathBuf;
