@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use memchr::memchr_iter;
@@ -12,6 +12,7 @@ use memchr::memchr_iter;
 use crate::error::MailboxError;
 use crate::maildir::Maildir;
 use crate::name::{arrival, uid, unique_part, wire_size};
+use crate::room;
 
 /// The messages that lay in a mailbox at one moment, in the order of their arrival.
 #[derive(Debug)]
@@ -212,8 +213,10 @@ impl Listing {
     pub fn remove(&self, indices: impl IntoIterator<Item = usize>) -> Result<(), NotRemoved> {
         let mut failed = NotRemoved { count: 0, reason: String::new() };
         let (mut any_new, mut any_cur) = (false, false);
+        // Only a mailbox with a quota is counted, and pays for the sizes.
+        let mut count = room::is_counted(&self.maildir).then_some(Removed::default());
         for entry in indices.into_iter().filter_map(|index| self.entries.get(index)) {
-            match self.remove_one(entry) {
+            match self.remove_one(entry, &mut count) {
                 Ok(Folder::New) => any_new = true,
                 Ok(Folder::Cur) => any_cur = true,
                 Err(error) => {
@@ -221,6 +224,9 @@ impl Listing {
                     failed.reason = error.to_string();
                 }
             }
+        }
+        if let Some(Removed { octets, messages }) = count {
+            room::removed(&self.maildir, octets, messages);
         }
         for (changed, folder) in [(any_new, Folder::New), (any_cur, Folder::Cur)] {
             if changed && let Err(error) = self.maildir.sync(folder.name()) {
@@ -231,14 +237,14 @@ impl Listing {
         if failed.count == 0 { Ok(()) } else { Err(failed) }
     }
 
-    fn remove_one(&self, entry: &Entry) -> Result<Folder, MailboxError> {
-        match fs::remove_file(self.path(entry)) {
+    fn remove_one(&self, entry: &Entry, count: &mut Option<Removed>) -> Result<Folder, MailboxError> {
+        match remove_file(&self.path(entry), count) {
             Ok(()) => return Ok(entry.folder),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(self.maildir.error(error)),
         }
         if let Some(path) = self.maildir.find(unique_part(self.name(entry)))? {
-            fs::remove_file(path).map_err(|error| self.maildir.error(error))?;
+            remove_file(&path, count).map_err(|error| self.maildir.error(error))?;
         }
         // Readers move messages to `cur` only.
         Ok(Folder::Cur)
@@ -259,8 +265,25 @@ impl Listing {
     }
 }
 
+/// What was removed, for the count.
+#[derive(Debug, Clone, Copy, Default)]
+struct Removed {
+    octets: u64,
+    messages: u64,
+}
+
+fn remove_file(path: &Path, count: &mut Option<Removed>) -> std::io::Result<()> {
+    let size = if count.is_some() { fs::metadata(path)?.len() } else { 0 };
+    fs::remove_file(path)?;
+    if let Some(removed) = count {
+        removed.octets += size;
+        removed.messages += 1;
+    }
+    Ok(())
+}
+
 /// The size with CRLF line ends, by reading; `None` if the file is gone.
-fn measure(path: &std::path::Path) -> Option<u64> {
+fn measure(path: &Path) -> Option<u64> {
     let mut file = File::open(path).ok()?;
     let mut buffer = vec![0; 64 << 10];
     let (mut size, mut last) = (0u64, b'\n');

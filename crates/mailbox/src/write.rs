@@ -1,9 +1,7 @@
 //! Writing one message: into `tmp/`, synced, then renamed into `new/`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memchr::memchr_iter;
@@ -17,7 +15,6 @@ const BUFFER: usize = 128 << 10;
 /// A message being written to `tmp/`. Dropped, its file is removed.
 #[derive(Debug)]
 pub struct Draft {
-    maildir: Maildir,
     unique: String,
     place: Place,
     file: File,
@@ -31,13 +28,16 @@ pub struct Draft {
 
 /// A file in `tmp/`, removed unless it is taken away.
 #[derive(Debug)]
-struct Place(Option<PathBuf>);
+struct Place {
+    maildir: Maildir,
+    name: Option<String>,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(path) = self.0.take() {
+        if let Some(name) = self.name.take() {
             // What stays is tidied away later.
-            let _ = fs::remove_file(path);
+            let _ = self.maildir.remove_from_tmp(&name);
         }
     }
 }
@@ -48,17 +48,10 @@ impl Draft {
         static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
         let attempt = ATTEMPTS.fetch_add(1, Ordering::Relaxed);
         let name = format!("{unique},P={}.{attempt}", std::process::id());
-        let path = maildir.path().join("tmp").join(name);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o660)
-            .open(&path)
-            .map_err(|error| maildir.error(error))?;
+        let file = maildir.create_in_tmp(&name).map_err(|error| maildir.error(error))?;
         Ok(Draft {
-            maildir: maildir.clone(),
             unique: unique.to_string(),
-            place: Place(Some(path)),
+            place: Place { maildir: maildir.clone(), name: Some(name) },
             file,
             buffer: Vec::new(),
             held_cr: false,
@@ -107,7 +100,7 @@ impl Draft {
     }
 
     fn write_out(&mut self) -> Result<(), MailboxError> {
-        self.file.write_all(&self.buffer).map_err(|error| self.maildir.error(error))?;
+        self.file.write_all(&self.buffer).map_err(|error| self.place.maildir.error(error))?;
         self.size += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -122,18 +115,17 @@ impl Draft {
             self.keep(b"\r");
         }
         self.write_out()?;
-        self.file.sync_all().map_err(|error| self.maildir.error(error))?;
+        self.file.sync_all().map_err(|error| self.place.maildir.error(error))?;
         // Such an LF is sent as CRLF, and a last line without an end gets one.
         let wire = self.size + self.bare_feeds + if self.last == b'\n' { 0 } else { 2 };
         let name = format!("{},S={},W={wire}", self.unique, self.size);
-        Ok(Written { maildir: self.maildir, place: self.place, name, size: self.size })
+        Ok(Written { place: self.place, name, size: self.size })
     }
 }
 
 /// A message that lies whole and durable in `tmp/`.
 #[derive(Debug)]
 pub struct Written {
-    maildir: Maildir,
     place: Place,
     name: String,
     size: u64,
@@ -151,13 +143,12 @@ impl Written {
     /// # Errors
     /// If the disk says no.
     pub fn publish(mut self) -> Result<(), MailboxError> {
-        let Some(path) = self.place.0.take() else {
-            return Err(self.maildir.error(io::ErrorKind::NotFound.into()));
-        };
-        let target = self.maildir.path().join("new").join(&self.name);
-        fs::rename(&path, target).map_err(|error| {
-            self.place.0 = Some(path);
-            self.maildir.error(error)
+        let Place { maildir, name } = &mut self.place;
+        let draft = name.take().ok_or_else(|| maildir.error(io::ErrorKind::NotFound.into()))?;
+        maildir.move_to_new(&draft, &self.name).map_err(|error| {
+            let error = maildir.error(error);
+            *name = Some(draft);
+            error
         })
     }
 }
@@ -167,6 +158,7 @@ mod tests {
     use super::*;
     use crate::listing::Listing;
     use proptest::prelude::*;
+    use std::fs;
 
     fn write(maildir: &Maildir, unique: &str, pieces: &[&[u8]]) {
         let mut draft = maildir.draft(unique).unwrap();
