@@ -1,20 +1,14 @@
 //! A batch of deliveries into Maildirs.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use envelope::{Address, Domain, Mailbox, QueueId, ReversePath};
-use mailbox::{MailboxError, Maildir, Written, unique_name};
+use envelope::{Address, Domain, Limit, QueueId, ReversePath};
+use mailbox::{MailboxError, Maildir, NoRoom, Room, Written, unique_name};
 
-use crate::fields::{on_top, was_delivered_to};
-
-/// Octets that are read from a large message at a time.
-const PIECE: usize = 256 << 10;
+use crate::content::{Content, Go, NotCopied};
+use crate::fields::{Way, on_top};
 
 /// One message for one mailbox.
 #[derive(Debug, Clone)]
@@ -30,20 +24,22 @@ pub struct Job {
     /// For Delivered-To.
     pub delivered_to: Address,
     /// Where.
-    pub mailbox: Mailbox,
+    pub maildir: Maildir,
+    /// How many octets of mail it may hold.
+    pub quota: Limit,
     /// The mail data.
     pub content: Content,
     /// Whether an earlier attempt may have left its file behind, perhaps moved by a reader since.
     pub repeat: bool,
 }
 
-/// Mail data as it was taken in, with CRLF line ends.
+/// What all deliveries have in common.
 #[derive(Debug, Clone)]
-pub enum Content {
-    /// In memory.
-    Memory(Bytes),
-    /// In an open file, read without regard to its position: so many octets from the start.
-    File(Arc<File>, u64),
+pub struct Terms {
+    /// For file names, and for addresses without a host.
+    pub host: Domain,
+    /// How long a mailbox may be full before its mail is refused for good.
+    pub full_grace: Duration,
 }
 
 /// What became of a delivery.
@@ -53,14 +49,12 @@ pub enum Outcome {
     Delivered {
         /// Octets on disk.
         size: u64,
+        /// So many parts of a hundred of the mailbox's quota are used now and were not before: its owner
+        /// is to be told.
+        warn: Option<u8>,
     },
-    /// It never will: the status code (RFC 3463) and the reason.
-    Failed {
-        /// `5.x.y`.
-        status: &'static str,
-        /// In a sentence.
-        reason: String,
-    },
+    /// It never will.
+    Failed(Failure),
     /// Not now.
     Deferred {
         /// In a sentence.
@@ -68,33 +62,51 @@ pub enum Outcome {
     },
 }
 
+/// Why something never will be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The status code (RFC 3463), `5.x.y`.
+    pub status: &'static str,
+    /// In a sentence.
+    pub reason: String,
+}
+
 /// Delivers a batch. The outcomes stand in the order of the jobs; the failure of one does not
-/// touch the others. `host` is for file names.
-pub fn deliver(jobs: &[Job], host: &Domain) -> Vec<Outcome> {
-    let host = host.to_ascii();
+/// touch the others.
+pub fn deliver(jobs: &[Job], terms: &Terms) -> Vec<Outcome> {
+    let host = terms.host.to_ascii();
     let mut outcomes: Vec<Option<Outcome>> = vec![None; jobs.len()];
-    let mut written: Vec<(usize, Maildir, Written)> = Vec::with_capacity(jobs.len());
+    let mut written: Vec<(usize, Draft)> = Vec::with_capacity(jobs.len());
     for (at, job) in jobs.iter().enumerate() {
-        let maildir = Maildir::at(&job.mailbox.maildir);
-        match write(job, &maildir, &host) {
-            Ok(file) => written.push((at, maildir, file)),
+        match write(job, terms, &host) {
+            Ok(draft) => written.push((at, draft)),
             Err(outcome) => outcomes[at] = Some(outcome),
         }
     }
     // Each directory is synced once for all that was renamed into it.
-    let mut published: BTreeMap<PathBuf, Vec<(usize, u64)>> = BTreeMap::new();
-    for (at, maildir, file) in written {
+    let mut published: BTreeMap<PathBuf, (&Maildir, Vec<(usize, Outcome)>)> = BTreeMap::new();
+    for (at, Draft { file, warn }) in written {
         let size = file.size();
+        let maildir = &jobs[at].maildir;
         match file.publish() {
-            Ok(()) => published.entry(maildir.path().to_path_buf()).or_default().push((at, size)),
-            Err(error) => outcomes[at] = Some(deferred(&error)),
+            Ok(()) => {
+                let (_, files) =
+                    published.entry(maildir.path().to_path_buf()).or_insert_with(|| (maildir, Vec::new()));
+                files.push((at, Outcome::Delivered { size, warn }));
+            }
+            Err(error) => {
+                if let Limit::AtMost(quota) = jobs[at].quota {
+                    Room::of(maildir, quota, SystemTime::now()).taken_back(size);
+                }
+                outcomes[at] = Some(deferred(&error));
+            }
         }
     }
-    for (path, files) in published {
-        let synced = Maildir::at(path).sync_new();
-        for (at, size) in files {
+    for (maildir, files) in published.into_values() {
+        let synced = maildir.sync_new();
+        for (at, delivered) in files {
             outcomes[at] = Some(match &synced {
-                Ok(()) => Outcome::Delivered { size },
+                Ok(()) => delivered,
                 Err(error) => deferred(error),
             });
         }
@@ -102,62 +114,77 @@ pub fn deliver(jobs: &[Job], host: &Domain) -> Vec<Outcome> {
     outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(left_out)).collect()
 }
 
-fn write(job: &Job, maildir: &Maildir, host: &str) -> Result<Written, Outcome> {
-    let head = job.content.head().map_err(|error| unreadable(&error))?;
-    if was_delivered_to(&head, &job.delivered_to) {
-        return Err(Outcome::Failed {
-            status: "5.4.6",
-            reason: "This message is looping: it already has my Delivered-To line. (#5.4.6)".into(),
-        });
-    }
-    let unique = unique_name(job.arrived, &job.id.to_string(), job.recipient_number, host);
-    if job.repeat && maildir.has(&unique).map_err(|error| deferred(&error))? {
-        // Delivered before, by somebody who died before he could say so.
-        return Err(Outcome::Delivered { size: job.content.length() });
-    }
-    let mut draft = maildir.draft(&unique).map_err(|error| deferred(&error))?;
-    draft
-        .append(on_top(&job.reverse_path, &job.delivered_to).as_bytes())
-        .map_err(|error| deferred(&error))?;
-    match &job.content {
-        Content::Memory(octets) => draft.append(octets).map_err(|error| deferred(&error))?,
-        Content::File(file, length) => {
-            let mut piece = vec![0; PIECE];
-            let mut done = 0;
-            while done < *length {
-                let want = PIECE.min(usize::try_from(length - done).unwrap_or(PIECE));
-                file.read_exact_at(&mut piece[..want], done).map_err(|error| unreadable(&error))?;
-                draft.append(&piece[..want]).map_err(|error| deferred(&error))?;
-                done += want as u64;
-            }
-        }
-    }
-    draft.finish().map_err(|error| deferred(&error))
+/// A file that waits in `tmp/`.
+struct Draft {
+    file: Written,
+    warn: Option<u8>,
 }
 
-impl Content {
-    fn length(&self) -> u64 {
-        match self {
-            Content::Memory(octets) => octets.len() as u64,
-            Content::File(_, length) => *length,
+fn write(job: &Job, terms: &Terms, host: &str) -> Result<Draft, Outcome> {
+    let failed = |error: MailboxError| deferred(&error);
+    if Way::of(&job.content, &job.delivered_to).map_err(|error| unreadable(&error))?.looping {
+        return Err(Outcome::Failed(Failure::looping()));
+    }
+    let unique = unique_name(job.arrived, &job.id.to_string(), job.recipient_number, host);
+    if job.repeat && job.maildir.has(&unique).map_err(failed)? {
+        // Delivered before, by somebody who died before he could say so.
+        return Err(Outcome::Delivered { size: job.content.length(), warn: None });
+    }
+    let room = match job.quota {
+        Limit::Unlimited => None,
+        Limit::AtMost(quota) => Some(Room::of(&job.maildir, quota, SystemTime::now())),
+    };
+    if let Some(room) = &room
+        && let Err(none) = room.admit(job.content.length()).map_err(failed)?
+    {
+        return Err(full(none, terms.full_grace));
+    }
+    let mut draft = job.maildir.draft(&unique).map_err(failed)?;
+    draft.append(on_top(&job.reverse_path, &job.delivered_to).as_bytes()).map_err(failed)?;
+    job.content.each_piece(|piece| draft.append(piece).map(|()| Go::On)).map_err(|error| match error {
+        NotCopied::Read(error) => unreadable(&error),
+        NotCopied::Write(error) => deferred(&error),
+    })?;
+    let file = draft.finish().map_err(failed)?;
+    // Before it is renamed: the next of the batch must know of it.
+    let warn = room.map_or(Ok(None), |room| room.added(file.size())).map_err(failed)?;
+    Ok(Draft { file, warn })
+}
+
+impl Failure {
+    pub(crate) fn looping() -> Failure {
+        Failure {
+            status: "5.4.6",
+            reason: "This message is looping: it already has my Delivered-To line. (#5.4.6)".into(),
         }
     }
+}
 
-    /// The beginning, which has the header.
-    fn head(&self) -> io::Result<Bytes> {
-        match self {
-            Content::Memory(octets) => Ok(octets.clone()),
-            Content::File(file, length) => {
-                let mut head = vec![0; usize::try_from(*length).unwrap_or(usize::MAX).min(2 * PIECE)];
-                file.read_exact_at(&mut head, 0)?;
-                Ok(head.into())
-            }
+/// The words for a message that does not fit.
+fn full(none: NoRoom, grace: Duration) -> Outcome {
+    match none {
+        NoRoom::TooLarge => Outcome::Failed(Failure {
+            status: "5.2.3",
+            reason: "Sorry, the message is larger than all the mail that this mailbox may hold; \
+                     send a smaller one. (#5.2.3)"
+                .into(),
+        }),
+        NoRoom::Full { since } if SystemTime::now().duration_since(since).is_ok_and(|age| age > grace) => {
+            Outcome::Failed(Failure {
+                status: "5.2.2",
+                reason: "Sorry, the mailbox is full and has been for some time: its owner does not empty \
+                         it. (#5.2.2)"
+                    .into(),
+            })
+        }
+        NoRoom::Full { .. } => {
+            Outcome::Deferred { reason: "The mailbox is full; I will try again later. (#4.2.2)".into() }
         }
     }
 }
 
 /// In qmail's words where it has some. All of these may be mended, so none is for good.
-fn deferred(error: &MailboxError) -> Outcome {
+pub(crate) fn deferred(error: &MailboxError) -> Outcome {
     let reason = match error {
         MailboxError::Missing(_) => format!("Unable to chdir to maildir. (#4.2.1) {error}"),
         MailboxError::Denied(_) => format!("Unable to open maildir: access denied. (#4.2.1) {error}"),
@@ -167,7 +194,7 @@ fn deferred(error: &MailboxError) -> Outcome {
     Outcome::Deferred { reason }
 }
 
-fn unreadable(error: &io::Error) -> Outcome {
+pub(crate) fn unreadable(error: &std::io::Error) -> Outcome {
     Outcome::Deferred { reason: format!("The message cannot be read from the queue. (#4.3.0) {error}") }
 }
 
@@ -178,8 +205,10 @@ fn left_out() -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use bytes::Bytes;
+    use std::fs::{self, File};
     use std::path::Path;
+    use std::sync::Arc;
 
     fn job(dir: &Path, account: &str, text: &str) -> Job {
         Job {
@@ -188,14 +217,15 @@ mod tests {
             reverse_path: ReversePath::Null,
             recipient_number: 0,
             delivered_to: format!("{account}@pobox.example").parse().unwrap(),
-            mailbox: Mailbox { account: account.parse().unwrap(), maildir: dir.join(account) },
+            maildir: Maildir::at(dir.join(account)),
+            quota: Limit::Unlimited,
             content: Content::Memory(Bytes::copy_from_slice(text.as_bytes())),
             repeat: false,
         }
     }
 
-    fn host() -> Domain {
-        "mail.pobox.example".parse().unwrap()
+    fn terms() -> Terms {
+        Terms { host: "mail.pobox.example".parse().unwrap(), full_grace: Duration::from_secs(100) }
     }
 
     fn files(maildir: &Path) -> Vec<String> {
@@ -217,7 +247,7 @@ mod tests {
         fs::write(dir.path().join("file"), "no directory").unwrap();
         let jobs = ["abc", "missing", "xyz", "file"]
             .map(|account| job(dir.path(), account, "Subject: x\r\n\r\nhi\r\n"));
-        let outcomes = deliver(&jobs, &host());
+        let outcomes = deliver(&jobs, &terms());
         assert!(matches!(outcomes[0], Outcome::Delivered { .. }));
         assert!(matches!(&outcomes[1], Outcome::Deferred { reason } if reason.contains("#4.2.1")));
         assert!(matches!(outcomes[2], Outcome::Delivered { .. }));
@@ -233,13 +263,13 @@ mod tests {
         let maildir = dir.path().join("abc");
         Maildir::create(&maildir).unwrap();
         let mut job = job(dir.path(), "abc", "Subject: x\r\n\r\nhi\r\n");
-        deliver(std::slice::from_ref(&job), &host());
+        deliver(std::slice::from_ref(&job), &terms());
         let name = files(&maildir).remove(0);
-        deliver(std::slice::from_ref(&job), &host());
+        deliver(std::slice::from_ref(&job), &terms());
         assert_eq!(files(&maildir), std::slice::from_ref(&name));
         fs::rename(maildir.join("new").join(&name), maildir.join("cur").join(format!("{name}:2,S"))).unwrap();
         job.repeat = true;
-        assert!(matches!(deliver(&[job], &host())[0], Outcome::Delivered { .. }));
+        assert!(matches!(deliver(&[job], &terms())[0], Outcome::Delivered { .. }));
         assert_eq!(files(&maildir), [format!("{name}:2,S")]);
     }
 
@@ -249,7 +279,7 @@ mod tests {
         Maildir::create(&dir.path().join("abc")).unwrap();
         let first = job(dir.path(), "abc", "Subject: x\r\n\r\nhi\r\n");
         let second = Job { recipient_number: 1, ..first.clone() };
-        deliver(&[first, second], &host());
+        deliver(&[first, second], &terms());
         assert_eq!(files(&dir.path().join("abc")).len(), 2);
     }
 
@@ -265,7 +295,7 @@ mod tests {
         by_file.delivered_to = by_memory.delivered_to.clone();
         by_file.content =
             Content::File(Arc::new(File::open(dir.path().join("body")).unwrap()), text.len() as u64);
-        deliver(&[by_memory, by_file], &host());
+        deliver(&[by_memory, by_file], &terms());
         let read = |account: &str| {
             let maildir = dir.path().join(account);
             fs::read(maildir.join("new").join(files(&maildir).remove(0))).unwrap()
@@ -278,7 +308,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         Maildir::create(&dir.path().join("abc")).unwrap();
         let job = job(dir.path(), "abc", "Delivered-To: ABC@pobox.example\r\n\r\nhi\r\n");
-        assert!(matches!(&deliver(&[job], &host())[0], Outcome::Failed { status: "5.4.6", .. }));
+        assert!(matches!(&deliver(&[job], &terms())[0], Outcome::Failed(Failure { status: "5.4.6", .. })));
         assert!(files(&dir.path().join("abc")).is_empty());
     }
 
@@ -289,7 +319,53 @@ mod tests {
         fs::write(dir.path().join("body"), "short").unwrap();
         let mut job = job(dir.path(), "abc", "");
         job.content = Content::File(Arc::new(File::open(dir.path().join("body")).unwrap()), 100);
-        assert!(matches!(&deliver(&[job], &host())[0], Outcome::Deferred { .. }));
+        assert!(matches!(&deliver(&[job], &terms())[0], Outcome::Deferred { .. }));
         assert!(files(&dir.path().join("abc")).is_empty());
+    }
+
+    #[test]
+    fn a_batch_for_one_mailbox_stops_at_its_quota() {
+        let dir = tempfile::tempdir().unwrap();
+        let maildir = Maildir::create(&dir.path().join("abc")).unwrap();
+        let text = format!("Subject: x\r\n\r\n{}\r\n", "y".repeat(900));
+        let jobs: Vec<Job> = (0..6)
+            .map(|number| Job {
+                recipient_number: number,
+                quota: Limit::AtMost(5_000),
+                ..job(dir.path(), "abc", &text)
+            })
+            .collect();
+        let outcomes = deliver(&jobs, &terms());
+        let warned: Vec<Option<u8>> = outcomes
+            .iter()
+            .filter_map(|outcome| match outcome {
+                Outcome::Delivered { warn, .. } => Some(*warn),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(warned, [None, None, None, None, Some(95)], "{outcomes:?}");
+        assert!(matches!(&outcomes[5], Outcome::Deferred { reason } if reason.contains("#4.2.2")));
+        assert_eq!(files(maildir.path()).len(), 5);
+        // After the time of grace it is refused for good.
+        let since = SystemTime::now() - Duration::from_secs(101);
+        File::options()
+            .write(true)
+            .open(maildir.path().join("hikyaku-full"))
+            .unwrap()
+            .set_modified(since)
+            .unwrap();
+        let late = deliver(&jobs[5..], &terms());
+        assert!(matches!(&late[0], Outcome::Failed(Failure { status: "5.2.2", .. })), "{late:?}");
+        // One without a quota is not counted.
+        let free = Job { quota: Limit::Unlimited, ..jobs[5].clone() };
+        assert!(matches!(&deliver(&[free], &terms())[0], Outcome::Delivered { .. }));
+    }
+
+    #[test]
+    fn a_message_larger_than_the_quota_fails_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        Maildir::create(&dir.path().join("abc")).unwrap();
+        let job = Job { quota: Limit::AtMost(100), ..job(dir.path(), "abc", &"y".repeat(101)) };
+        assert!(matches!(&deliver(&[job], &terms())[0], Outcome::Failed(Failure { status: "5.2.3", .. })));
     }
 }

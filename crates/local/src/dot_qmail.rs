@@ -25,6 +25,7 @@ mod program_outcome;
 mod report;
 mod trap;
 
+pub(crate) use check::is_invisible;
 pub use check::{Limits, TEXT_MAX};
 pub use environment::{NulInVariable, Scene, environment};
 pub use forward_to::ForwardTo;

@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
-use envelope::{Domain, QueueId};
+use envelope::QueueId;
 
-use crate::delivery::{Job, Outcome, deliver};
+use crate::delivery::{Job, Outcome, Terms, deliver};
 
 /// Jobs that one thread takes at a time: enough to share the sync of a directory, few enough that
 /// the other threads have work.
@@ -45,18 +45,18 @@ struct Waiting {
 }
 
 impl Pool {
-    /// Starts so many threads; `host` is for file names.
+    /// Starts so many threads.
     ///
     /// # Errors
     /// If the system gives none.
-    pub fn start(threads: usize, host: &Domain) -> std::io::Result<Pool> {
+    pub fn start(threads: usize, terms: &Terms) -> std::io::Result<Pool> {
         let shared = Arc::new(Shared { waiting: Mutex::default(), arrived: Condvar::new() });
         let pool = Pool { shared: Arc::clone(&shared), threads };
         for number in 0..threads {
-            let (shared, host) = (Arc::clone(&shared), host.clone());
+            let (shared, terms) = (Arc::clone(&shared), terms.clone());
             thread::Builder::new()
                 .name(format!("deliver-{number}"))
-                .spawn(move || shared.work(threads, &host))?;
+                .spawn(move || shared.work(threads, &terms))?;
         }
         Ok(pool)
     }
@@ -86,11 +86,11 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    fn work(&self, threads: usize, host: &Domain) {
+    fn work(&self, threads: usize, terms: &Terms) {
         while let Some(batch) = self.take(threads) {
             let (jobs, done): (Vec<Job>, Vec<Done>) = batch.into_iter().unzip();
             // A fault of ours must not cost the thread, nor leave somebody without an answer.
-            let outcomes = catch_unwind(AssertUnwindSafe(|| deliver(&jobs, host)));
+            let outcomes = catch_unwind(AssertUnwindSafe(|| deliver(&jobs, terms)));
             let outcomes = outcomes.unwrap_or_else(|_| {
                 let reason = "Temporary error on maildir delivery. (#4.3.0)".to_string();
                 vec![Outcome::Deferred { reason }; jobs.len()]
@@ -149,17 +149,22 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::Content;
-    use envelope::{Mailbox, QueueId, ReversePath};
+    use crate::content::Content;
+    use envelope::{Limit, QueueId, ReversePath};
+    use mailbox::Maildir;
     use std::sync::mpsc;
+    use std::time::Duration;
+
+    fn terms() -> Terms {
+        Terms { host: "mail.pobox.example".parse().unwrap(), full_grace: Duration::ZERO }
+    }
 
     #[test]
     fn a_delivery_that_comes_twice_at_once_is_one_file() {
         let dir = tempfile::tempdir().unwrap();
-        let host: Domain = "mail.pobox.example".parse().unwrap();
         let maildir = dir.path().join("abc");
         mailbox::Maildir::create(&maildir).unwrap();
-        let pool = Pool::start(8, &host).unwrap();
+        let pool = Pool::start(8, &terms()).unwrap();
         let (sender, outcomes) = mpsc::channel();
         for _ in 0..40 {
             let job = Job {
@@ -168,7 +173,8 @@ mod tests {
                 reverse_path: ReversePath::Null,
                 recipient_number: 0,
                 delivered_to: "abc@pobox.example".parse().unwrap(),
-                mailbox: Mailbox { account: "abc".parse().unwrap(), maildir: maildir.clone() },
+                maildir: Maildir::at(&maildir),
+                quota: Limit::Unlimited,
                 content: Content::Memory("Subject: x\r\n\r\nhi\r\n".into()),
                 repeat: false,
             };
@@ -183,11 +189,10 @@ mod tests {
     #[test]
     fn every_job_is_done_once_even_if_the_pool_is_dropped_meanwhile() {
         let dir = tempfile::tempdir().unwrap();
-        let host: Domain = "mail.pobox.example".parse().unwrap();
         for number in 0..5 {
             mailbox::Maildir::create(&dir.path().join(format!("a{number}"))).unwrap();
         }
-        let pool = Pool::start(4, &host).unwrap();
+        let pool = Pool::start(4, &terms()).unwrap();
         let (sender, outcomes) = mpsc::channel();
         for number in 0..200u64 {
             let account = format!("a{}", number % 5);
@@ -197,7 +202,8 @@ mod tests {
                 reverse_path: ReversePath::Null,
                 recipient_number: 0,
                 delivered_to: format!("{account}@pobox.example").parse().unwrap(),
-                mailbox: Mailbox { account: account.parse().unwrap(), maildir: dir.path().join(&account) },
+                maildir: Maildir::at(dir.path().join(&account)),
+                quota: Limit::Unlimited,
                 content: Content::Memory("Subject: x\r\n\r\nhi\r\n".into()),
                 repeat: false,
             };

@@ -132,7 +132,7 @@ impl Check<'_> {
 
 /// Control characters, and those that show as nothing or turn the direction of the text: with
 /// them a line reads as another than it is. A byte order mark is among them.
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control() && c != '\t'
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')

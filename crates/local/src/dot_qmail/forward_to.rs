@@ -41,7 +41,7 @@ impl ForwardTo {
     }
 
     /// As it stands in a line: without quotes.
-    pub(super) fn written(&self) -> Vec<u8> {
+    pub(crate) fn written(&self) -> Vec<u8> {
         match self {
             ForwardTo::Address(address) => bare(address).into_bytes(),
             ForwardTo::LocalPart(local_part) => local_part.as_str().into(),
