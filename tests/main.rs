@@ -15,5 +15,6 @@ mod limits;
 mod mailboxes;
 mod privileges;
 mod promises;
+mod programs;
 mod sending;
 mod wire;

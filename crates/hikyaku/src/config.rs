@@ -338,6 +338,11 @@ impl Config {
         self.data.join("mail")
     }
 
+    /// The homes of customers' programs.
+    pub fn programs_dir(&self) -> PathBuf {
+        self.data.join("programs")
+    }
+
     /// Keys that were made here.
     pub fn keys_dir(&self) -> PathBuf {
         self.data.join("keys")

@@ -2,14 +2,19 @@
 //! no core file, no file outside its directories (Landlock), no system call that its work does not
 //! need (seccomp). Only what is started afterwards is confined, so this comes before any thread.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::Context;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus, Scope,
+    RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use nix::libc;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
 
 use crate::control::{Paths, Role};
 use crate::privileges::Reach;
@@ -30,6 +35,24 @@ pub fn confine(role: Role, paths: &Paths) -> anyhow::Result<Gaps> {
     landlock(role, paths, &mut gaps)?;
     seccomp(role)?;
     Ok(gaps)
+}
+
+/// Confines this process further, before it becomes a customer's program: the system's programs to read
+/// and run, its home and a directory for temporary files to write, and no way to other programs.
+///
+/// It cannot leave its process group, so that whoever started it can end all that it started.
+///
+/// # Errors
+/// If something fails that every supported kernel can do.
+pub fn confine_program(home: &Path, temporary: &Path) -> anyhow::Result<()> {
+    let mut ruleset = system_programs(walls()?)?;
+    for directory in [home, temporary] {
+        let below = PathFd::new(directory).with_context(|| format!("cannot open {}", directory.display()))?;
+        ruleset = ruleset.add_rule(PathBeneath::new(below, AccessFs::from_all(LANDLOCK)))?;
+    }
+    ruleset.restrict_self()?;
+    let leaving = [libc::SYS_setsid, libc::SYS_setpgid].map(|call| (call, Vec::new()));
+    apply(refused_to_programs()?.into_iter().chain(leaving).flat_map(also_by_x32).collect())
 }
 
 fn limit_resources() -> anyhow::Result<()> {
@@ -69,18 +92,17 @@ fn landlock(role: Role, paths: &Paths, gaps: &mut Gaps) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    let abi = ABI::V6;
-    let mut ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(abi))?
-        // No role makes or binds a TCP socket: listening ones are handed down.
-        .handle_access(AccessNet::from_all(abi))?
-        .scope(Scope::from_all(abi))?
-        .create()?;
+    let mut ruleset = walls()?;
+    if role == Role::Programs {
+        ruleset = system_programs(ruleset)?;
+        // Ourselves, wherever we lie: what becomes a program begins as this one.
+        let own = PathFd::new("/proc/self/exe").context("cannot open our own program")?;
+        ruleset = ruleset.add_rule(PathBeneath::new(own, AccessFs::Execute | AccessFs::ReadFile))?;
+    }
     for directory in role.directories(paths) {
         let below =
             PathFd::new(&directory).with_context(|| format!("cannot open {}", directory.display()))?;
-        ruleset = ruleset.add_rule(PathBeneath::new(below, AccessFs::from_all(abi)))?;
+        ruleset = ruleset.add_rule(PathBeneath::new(below, AccessFs::from_all(LANDLOCK)))?;
     }
     let status = ruleset.restrict_self()?;
     if status.ruleset == RulesetStatus::NotEnforced {
@@ -90,10 +112,51 @@ fn landlock(role: Role, paths: &Paths, gaps: &mut Gaps) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refused to every role: what would start programs or reach other processes and the kernel.
+/// The newest rights that are asked for, as far as the kernel knows them.
+const LANDLOCK: ABI = ABI::V6;
+
+fn walls() -> anyhow::Result<RulesetCreated> {
+    Ok(Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(LANDLOCK))?
+        // No role makes or binds a TCP socket: listening ones are handed down.
+        .handle_access(AccessNet::from_all(LANDLOCK))?
+        .scope(Scope::from_all(LANDLOCK))?
+        .create()?)
+}
+
+/// Where a system has its programs and what they need to run.
+const SYSTEM: &[&str] = &[
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc",
+    "/opt",
+    "/nix/store",
+    "/gnu/store",
+];
+/// Devices that every program may expect.
+const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+
+/// Lets the system's programs be read and run, as far as there are such places.
+fn system_programs(mut ruleset: RulesetCreated) -> anyhow::Result<RulesetCreated> {
+    let read = AccessFs::Execute | AccessFs::ReadFile | AccessFs::ReadDir;
+    let use_device = AccessFs::ReadFile | AccessFs::WriteFile;
+    let places = SYSTEM.iter().map(|path| (path, read)).chain(DEVICES.iter().map(|path| (path, use_device)));
+    for (path, access) in places {
+        if let Ok(place) = PathFd::new(path) {
+            ruleset = ruleset.add_rule(PathBeneath::new(place, access))?;
+        }
+    }
+    Ok(ruleset)
+}
+
+/// Refused to every role: what would reach other processes and the kernel.
 const NEVER: &[libc::c_long] = &[
-    libc::SYS_execve,
-    libc::SYS_execveat,
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -130,9 +193,6 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_mount_setattr,
     libc::SYS_pidfd_getfd,
     libc::SYS_pidfd_send_signal,
-    libc::SYS_kill,
-    libc::SYS_tkill,
-    libc::SYS_prlimit64,
     libc::SYS_setreuid,
     libc::SYS_setregid,
     libc::SYS_setgroups,
@@ -141,6 +201,15 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_setgid,
     libc::SYS_setresuid,
     libc::SYS_setresgid,
+];
+
+/// Refused besides to every role but `programs`: what starts and ends programs, and what they use.
+const NO_PROGRAM: &[libc::c_long] = &[
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_prlimit64,
     // Sockets are handed down.
     libc::SYS_socket,
     libc::SYS_connect,
@@ -224,12 +293,43 @@ const NO_FILE: &[libc::c_long] = &[
 ];
 
 fn seccomp(role: Role) -> anyhow::Result<()> {
-    let refused = NEVER.iter().chain(match role.reach() {
+    if role == Role::Programs {
+        return apply(refused_to_programs()?.into_iter().collect());
+    }
+    let no_file = match role.reach() {
         Reach::NoFile => NO_FILE,
         Reach::Files => &[],
-    });
+    };
+    let refused = NEVER.iter().chain(NO_PROGRAM).chain(no_file);
+    apply(refused.map(|call| (*call, Vec::new())).collect())
+}
+
+/// A system call, and when it is refused: always, if there is no rule.
+type Refused = (libc::c_long, Vec<SeccompRule>);
+
+/// A program may have sockets on this machine, and limit itself.
+fn refused_to_programs() -> anyhow::Result<Vec<Refused>> {
+    let unless = |argument, value: u64| -> anyhow::Result<Vec<SeccompRule>> {
+        let other = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)?;
+        Ok(vec![SeccompRule::new(vec![other])?])
+    };
+    let mut refused: Vec<Refused> = NEVER.iter().map(|call| (*call, Vec::new())).collect();
+    refused.push((libc::SYS_socket, unless(0, libc::AF_UNIX as u64)?));
+    refused.push((libc::SYS_prlimit64, unless(0, 0)?));
+    Ok(refused)
+}
+
+/// The call under its second number, which kernels with x32 know: our own code never uses that, but a
+/// program might.
+fn also_by_x32((call, rules): Refused) -> impl Iterator<Item = Refused> {
+    const X32: libc::c_long = 0x4000_0000;
+    let second = cfg!(target_arch = "x86_64").then(|| (call | X32, rules.clone()));
+    [(call, rules)].into_iter().chain(second)
+}
+
+fn apply(refused: BTreeMap<libc::c_long, Vec<SeccompRule>>) -> anyhow::Result<()> {
     let filter = SeccompFilter::new(
-        refused.map(|call| (*call, Vec::new())).collect(),
+        refused,
         SeccompAction::Allow,
         // An error rather than death: a library that tries and does without goes on.
         SeccompAction::Errno(libc::EPERM as u32),

@@ -27,6 +27,8 @@ pub enum Role {
     Keys,
     /// Domains, accounts, passwords.
     Directory,
+    /// Runs customers' programs.
+    Programs,
     /// Writes mailboxes.
     Local,
     /// Reads mailboxes.
@@ -41,14 +43,23 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Role; 7] =
-        [Role::Keys, Role::Directory, Role::Local, Role::Maildrop, Role::Queue, Role::Pop3, Role::Smtp];
+    pub const ALL: [Role; 8] = [
+        Role::Keys,
+        Role::Directory,
+        Role::Programs,
+        Role::Local,
+        Role::Maildrop,
+        Role::Queue,
+        Role::Pop3,
+        Role::Smtp,
+    ];
 
     /// The role's name, as `hikyaku role NAME` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Role::Keys => "keys",
             Role::Directory => "directory",
+            Role::Programs => "programs",
             Role::Local => "local",
             Role::Maildrop => "maildrop",
             Role::Queue => "queue",
@@ -64,8 +75,14 @@ impl Role {
             Role::Pop3 => &[Role::Directory, Role::Maildrop, Role::Keys],
             Role::Queue => &[Role::Directory, Role::Local],
             Role::Directory => &[Role::Local],
-            Role::Keys | Role::Local | Role::Maildrop => &[],
+            Role::Local => &[Role::Programs],
+            Role::Keys | Role::Programs | Role::Maildrop => &[],
         }
+    }
+
+    /// Whether a server with this configuration has it.
+    pub fn is_wanted(self, config: &Config) -> bool {
+        self != Role::Programs || config.delivery.programs
     }
 
     /// Whether the command line may call it, over a socket with a name.
@@ -128,6 +145,8 @@ pub struct Start {
     pub source: u16,
     /// For those that issue or redeem grants.
     pub grant_key: Option<GrantKey>,
+    /// Whether it has a system user of its own.
+    pub own_user: bool,
 }
 
 /// What roles need of the configuration.
@@ -162,6 +181,8 @@ pub struct Paths {
     pub database: PathBuf,
     /// Mailboxes.
     pub mail: PathBuf,
+    /// Homes of customers' programs.
+    pub programs: PathBuf,
     /// Keys made here.
     pub keys: PathBuf,
 }
@@ -182,6 +203,7 @@ impl Settings {
                 spool: config.spool_dir(),
                 database: config.database(),
                 mail: config.mail_dir(),
+                programs: config.programs_dir(),
                 keys: config.keys_dir(),
             },
         }

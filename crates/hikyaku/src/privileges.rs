@@ -17,7 +17,7 @@ pub const MAIL_GROUP: &str = "hikyaku-mail";
 pub enum Reach {
     /// Sockets that it was handed, and no file.
     NoFile,
-    /// Files below its directories, and no network.
+    /// Files below its directories, and no network. (`programs`: the system's programs besides.)
     Files,
 }
 
@@ -40,7 +40,9 @@ impl Role {
     pub fn reach(self) -> Reach {
         match self {
             Role::Smtp | Role::Pop3 => Reach::NoFile,
-            Role::Keys | Role::Directory | Role::Local | Role::Maildrop | Role::Queue => Reach::Files,
+            Role::Keys | Role::Directory | Role::Programs | Role::Local | Role::Maildrop | Role::Queue => {
+                Reach::Files
+            }
         }
     }
 
@@ -50,6 +52,7 @@ impl Role {
             Role::Smtp | Role::Pop3 => Vec::new(),
             Role::Keys => vec![paths.keys.clone()],
             Role::Directory => paths.database.parent().map(Path::to_path_buf).into_iter().collect(),
+            Role::Programs => vec![paths.programs.clone()],
             Role::Local | Role::Maildrop => vec![paths.mail.clone()],
             Role::Queue => vec![paths.spool.clone()],
         }
@@ -121,7 +124,8 @@ pub fn prepare_directories(config: &Config, identities: Identities) -> anyhow::R
     make(&config.data, 0o755, None)?;
     make(&config.run_dir(), 0o755, None)?;
     let paths = crate::control::Settings::of(config).paths;
-    for role in [Role::Keys, Role::Directory, Role::Local, Role::Queue] {
+    let owners = [Role::Keys, Role::Directory, Role::Programs, Role::Local, Role::Queue];
+    for role in owners.into_iter().filter(|role| role.is_wanted(config)) {
         let owner = identities.of_role(role)?;
         // Set-group-id: what `local` makes, `maildrop` may change, whoever made it.
         let mode = if role == Role::Local { 0o2770 } else { 0o700 };

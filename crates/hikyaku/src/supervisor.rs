@@ -32,8 +32,10 @@ const MEND_PAUSE: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// The order in which roles stop: first who hears strangers, last who is called by the others.
+/// Before all of these the programs end, as nobody waits for what they have in hand: their mail stays
+/// in the queue.
 const STOP_ORDER: [&[Role]; 4] = [
-    &[Role::Smtp, Role::Pop3],
+    &[Role::Programs, Role::Smtp, Role::Pop3],
     &[Role::Queue],
     &[Role::Local, Role::Maildrop],
     &[Role::Directory, Role::Keys],
@@ -62,7 +64,7 @@ struct Supervisor {
     config_path: PathBuf,
     config: Config,
     identities: Identities,
-    roles: &'static [Role],
+    roles: Vec<Role>,
     doors: Vec<(Role, Door, TcpListener)>,
     operators: HashMap<Role, UnixListener>,
     children: HashMap<Role, Child>,
@@ -97,6 +99,7 @@ enum News {
 impl Supervisor {
     fn new(config_path: PathBuf, config: Config, roles: &'static [Role]) -> anyhow::Result<Supervisor> {
         let identities = Identities::of(&config);
+        let roles: Vec<Role> = roles.iter().copied().filter(|role| role.is_wanted(&config)).collect();
         if !config.database().exists() {
             // A disk that is not mounted must not look like a server without customers.
             bail!(
@@ -145,7 +148,7 @@ impl Supervisor {
     }
 
     fn start_all(&mut self) -> anyhow::Result<()> {
-        self.roles.iter().try_for_each(|role| self.start(*role))
+        self.roles.clone().into_iter().try_for_each(|role| self.start(role))
     }
 
     /// Starts a role and introduces it to those that run already.
@@ -213,7 +216,8 @@ impl Supervisor {
         let child = self.children.get(&role).context("the role has ended already")?;
         let grant_key =
             matches!(role, Role::Directory | Role::Maildrop | Role::Queue).then(|| self.grant_key.clone());
-        let start = Start { settings: Settings::of(&self.config), source: child.source, grant_key };
+        let own_user = self.identities == Identities::Own;
+        let start = Start { settings: Settings::of(&self.config), source: child.source, grant_key, own_user };
         tell(&child.orders, Order::Start(Box::new(start)), Vec::new())?;
         if role == Role::Keys
             && let Err(problem) = self.hand_over_key_files(&child.orders)
@@ -509,7 +513,8 @@ mod tests {
     fn every_role_stops_and_callers_stop_before_those_they_call() {
         let stage = |role: Role| STOP_ORDER.iter().position(|stage| stage.contains(&role)).unwrap();
         for (caller, called) in ways() {
-            assert!(stage(caller) < stage(called) || caller == Role::Directory, "{caller:?} {called:?}");
+            let exempt = caller == Role::Directory || called == Role::Programs;
+            assert!(stage(caller) < stage(called) || exempt, "{caller:?} {called:?}");
         }
         assert!(Role::ALL.into_iter().all(|role| stage(role) < 4));
     }

@@ -98,7 +98,7 @@ pub fn deliver(jobs: &[Job], terms: &Terms) -> Vec<Outcome> {
                 if let Limit::AtMost(quota) = jobs[at].quota {
                     Room::of(maildir, quota, SystemTime::now()).taken_back(size);
                 }
-                outcomes[at] = Some(deferred(&error));
+                outcomes[at] = Some(Outcome::from(&error));
             }
         }
     }
@@ -107,7 +107,7 @@ pub fn deliver(jobs: &[Job], terms: &Terms) -> Vec<Outcome> {
         for (at, delivered) in files {
             outcomes[at] = Some(match &synced {
                 Ok(()) => delivered,
-                Err(error) => deferred(error),
+                Err(error) => Outcome::from(error),
             });
         }
     }
@@ -121,7 +121,7 @@ struct Draft {
 }
 
 fn write(job: &Job, terms: &Terms, host: &str) -> Result<Draft, Outcome> {
-    let failed = |error: MailboxError| deferred(&error);
+    let failed = |error: MailboxError| Outcome::from(&error);
     if Way::of(&job.content, &job.delivered_to).map_err(|error| unreadable(&error))?.looping {
         return Err(Outcome::Failed(Failure::looping()));
     }
@@ -143,7 +143,7 @@ fn write(job: &Job, terms: &Terms, host: &str) -> Result<Draft, Outcome> {
     draft.append(on_top(&job.reverse_path, &job.delivered_to).as_bytes()).map_err(failed)?;
     job.content.each_piece(|piece| draft.append(piece).map(|()| Go::On)).map_err(|error| match error {
         NotCopied::Read(error) => unreadable(&error),
-        NotCopied::Write(error) => deferred(&error),
+        NotCopied::Write(error) => failed(error),
     })?;
     let file = draft.finish().map_err(failed)?;
     // Before it is renamed: the next of the batch must know of it.
@@ -184,14 +184,16 @@ fn full(none: NoRoom, grace: Duration) -> Outcome {
 }
 
 /// In qmail's words where it has some. All of these may be mended, so none is for good.
-pub(crate) fn deferred(error: &MailboxError) -> Outcome {
-    let reason = match error {
-        MailboxError::Missing(_) => format!("Unable to chdir to maildir. (#4.2.1) {error}"),
-        MailboxError::Denied(_) => format!("Unable to open maildir: access denied. (#4.2.1) {error}"),
-        MailboxError::Full(_) => format!("Unable to write to maildir: disk full. (#4.3.1) {error}"),
-        MailboxError::Io { .. } => format!("Temporary error on maildir delivery. (#4.3.0) {error}"),
-    };
-    Outcome::Deferred { reason }
+impl From<&MailboxError> for Outcome {
+    fn from(error: &MailboxError) -> Outcome {
+        let reason = match error {
+            MailboxError::Missing(_) => format!("Unable to chdir to maildir. (#4.2.1) {error}"),
+            MailboxError::Denied(_) => format!("Unable to open maildir: access denied. (#4.2.1) {error}"),
+            MailboxError::Full(_) => format!("Unable to write to maildir: disk full. (#4.3.1) {error}"),
+            MailboxError::Io { .. } => format!("Temporary error on maildir delivery. (#4.3.0) {error}"),
+        };
+        Outcome::Deferred { reason }
+    }
 }
 
 pub(crate) fn unreadable(error: &std::io::Error) -> Outcome {

@@ -27,7 +27,7 @@ mod trap;
 
 pub(crate) use check::is_invisible;
 pub use check::{Limits, TEXT_MAX};
-pub use environment::{NulInVariable, Scene, environment};
+pub use environment::{NulInVariable, Scene, VARIABLES, environment};
 pub use forward_to::ForwardTo;
 pub use forwarding::Forwarding;
 pub use from_line::from_line;

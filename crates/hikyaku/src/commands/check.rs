@@ -101,7 +101,7 @@ fn users(config: &Config, findings: &mut Vec<Finding>) {
         ));
         return;
     }
-    for role in Role::ALL {
+    for role in Role::ALL.into_iter().filter(|role| role.is_wanted(config)) {
         if let Err(problem) = identities.of_role(role) {
             findings.push(wrong(format!("{problem:#}"), "hikyaku init, or useradd --system"));
             return;
@@ -114,7 +114,7 @@ fn directories(config: &Config, findings: &mut Vec<Finding>) {
     use std::os::unix::fs::MetadataExt;
     let paths = Settings::of(config).paths;
     let identities = Identities::of(config);
-    for role in Role::ALL.into_iter().filter(|role| role.reach() == Reach::Files) {
+    for role in Role::ALL.into_iter().filter(|role| role.reach() == Reach::Files && role.is_wanted(config)) {
         let owner = identities.of_role(role).ok().flatten();
         for directory in role.directories(&paths) {
             let name = directory.display();

@@ -8,6 +8,7 @@ mod init;
 mod output;
 mod password;
 mod queue;
+mod run_program;
 mod self_check;
 mod serve;
 #[allow(dead_code, reason = "the directory answers for the record of events in the next step")]
@@ -60,6 +61,9 @@ enum Command {
         #[arg(value_enum)]
         role: Role,
     },
+    /// Put up walls and become a customer's program; the role `programs` starts this.
+    #[command(hide = true)]
+    RunProgram(run_program::RunProgram),
 }
 
 /// Does what the arguments say.
@@ -70,6 +74,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let Arguments { config, command } = Arguments::parse();
     match command {
         Command::Role { role } => roles::run(role),
+        Command::RunProgram(arguments) => run_program::run(&arguments),
         Command::Try(arguments) => try_out::run(&arguments),
         Command::Init(arguments) => init::run(&config, &arguments),
         Command::Serve => serve::run(config),

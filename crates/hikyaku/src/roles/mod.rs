@@ -12,6 +12,7 @@ mod known_addresses;
 mod local;
 mod maildrop;
 mod pop3;
+mod programs;
 mod queue;
 mod smtp;
 mod tls;
@@ -77,6 +78,7 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
         match role {
             Role::Keys => keys::run(orders, start).await,
             Role::Directory => directory::run(orders, start).await,
+            Role::Programs => programs::run(orders, start).await,
             Role::Local => local::run(orders, start).await,
             Role::Maildrop => maildrop::run(orders, start).await,
             Role::Queue => queue::run(orders, start, zone).await,
@@ -90,7 +92,9 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
 /// with mail in hand.
 fn ignore_signals() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    for kind in [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()] {
+    // A file that may grow no further is an error like any other.
+    let too_large = SignalKind::from_raw(nix::libc::SIGXFSZ);
+    for kind in [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate(), too_large] {
         // Once registered, the default action never comes back.
         drop(signal(kind)?);
     }

@@ -31,6 +31,28 @@ pub struct Scene<'a> {
     pub seconds: u64,
 }
 
+/// The names of all variables that [`environment`] may give.
+pub const VARIABLES: [&str; 18] = [
+    "SENDER",
+    "NEWSENDER",
+    "RECIPIENT",
+    "USER",
+    "HOME",
+    "HOST",
+    "HOST2",
+    "HOST3",
+    "HOST4",
+    "LOCAL",
+    "EXT",
+    "EXT2",
+    "EXT3",
+    "EXT4",
+    "DTLINE",
+    "RPLINE",
+    "UFLINE",
+    "DEFAULT",
+];
+
 /// A value has a NUL, so no program can be told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the value of {name} has a NUL character")]
@@ -106,7 +128,7 @@ fn before_dots(host: &str) -> [&str; 3] {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     fn told(scene: &Scene<'_>) -> BTreeMap<&'static str, String> {
         let variables = environment(scene).unwrap();
@@ -146,6 +168,7 @@ mod tests {
             ("RPLINE", "Return-Path: <\"s p\"@x.example>\n"),
             ("UFLINE", "From s-p@x.example Thu Jan  1 00:00:00 1970\n"),
         ];
+        assert_eq!(BTreeSet::from(VARIABLES), expected.iter().map(|(name, _)| *name).collect());
         assert_eq!(told(&scene), expected.map(|(name, value)| (name, value.to_string())).into());
     }
 
