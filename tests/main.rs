@@ -14,7 +14,7 @@ mod killing;
 mod limits;
 mod mailboxes;
 mod privileges;
-mod promises;
 mod programs;
+mod promises;
 mod sending;
 mod wire;

@@ -6,12 +6,13 @@
 //! ```
 //! What belongs to customers (accounts, addresses, passwords) is not here but in the directory.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use directory::WindowLength;
 use envelope::{Domain, Network, SenderRule};
+use remote::{Routes, TlsPolicy};
 use serde::{Deserialize, Serialize};
 
 /// Where the configuration is looked for if neither `--config` nor `$HIKYAKU_CONFIG` says.
@@ -49,6 +50,9 @@ pub struct Config {
     /// Delivery to mailboxes, and what their owners want besides.
     #[serde(default)]
     pub delivery: Delivery,
+    /// Mail to other hosts.
+    #[serde(default)]
+    pub remote: Remote,
     /// System users of the roles.
     #[serde(default)]
     pub users: Users,
@@ -155,6 +159,43 @@ impl Default for Queue {
             reserve: 64 << 20,
             segment_size: 64 << 20,
             local_concurrency: 32,
+        }
+    }
+}
+
+/// Mail to other hosts.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Remote {
+    /// The way to a domain, where it is not that of the DNS: as qmail's smtproutes.
+    pub routes: toml::Table,
+    /// What is asked of TLS where no route says.
+    pub tls: TlsPolicy,
+    /// Deliveries at the same time, to all destinations.
+    pub concurrency: usize,
+    /// Deliveries at the same time, to one destination.
+    pub destination_concurrency: usize,
+    /// Messages that go over one connection.
+    pub messages_per_connection: usize,
+    /// The port of hosts that the DNS names.
+    pub port: u16,
+    /// Name servers to ask, with their ports; none means those of /etc/resolv.conf.
+    pub name_servers: Vec<SocketAddr>,
+    /// Addresses that are this host's besides those of its interfaces, as behind a NAT: no mail goes there.
+    pub own_addresses: Vec<IpAddr>,
+}
+
+impl Default for Remote {
+    fn default() -> Self {
+        Remote {
+            routes: toml::Table::new(),
+            tls: TlsPolicy::default(),
+            concurrency: 500,
+            destination_concurrency: 20,
+            messages_per_connection: 100,
+            port: 25,
+            name_servers: Vec::new(),
+            own_addresses: Vec::new(),
         }
     }
 }
@@ -281,6 +322,19 @@ impl Config {
         if !(8 << 20..=1 << 30).contains(&size) || !size.is_multiple_of(4096) {
             bail!("[queue]: segment_size is from 8 MiB to 1 GiB, in octets, a multiple of 4096");
         }
+        self.routes()?;
+        let remote = &self.remote;
+        if remote.concurrency == 0
+            || remote.destination_concurrency == 0
+            || remote.messages_per_connection == 0
+        {
+            bail!(
+                "[remote]: concurrency, destination_concurrency and messages_per_connection are at least 1"
+            );
+        }
+        if remote.concurrency > 10_000 {
+            bail!("[remote]: concurrency is at most 10000");
+        }
         let delivery = &self.delivery;
         if delivery.fan_out_max == 0 || delivery.program_time_max == 0 {
             bail!("[delivery]: fan_out_max and program_time_max are at least 1");
@@ -313,6 +367,13 @@ impl Config {
         differs("[sending] pop_window", old.sending.pop_window != new.sending.pop_window);
         let windowless = |config: &Config| config.sending.windowless_networks.clone();
         differs("[sending] windowless_networks", windowless(&old) != windowless(&new));
+        // Routes and TLS are taken up.
+        let rest = |config: &Config| Remote {
+            routes: toml::Table::new(),
+            tls: TlsPolicy::default(),
+            ..config.remote.clone()
+        };
+        differs("[remote]", rest(&old) != rest(&new));
         differs("[delivery]", old.delivery != new.delivery);
         differs("[queue] reserve", old.queue.reserve != new.queue.reserve);
         differs("[queue] segment_size", old.queue.segment_size != new.queue.segment_size);
@@ -320,7 +381,16 @@ impl Config {
         let queue =
             Queue { lifetime: new.queue.lifetime, bounce_lifetime: new.queue.bounce_lifetime, ..old.queue };
         let sending = Sending { sender_rule: new.sending.sender_rule, ..old.sending.clone() };
-        (Config { limits: new.limits, tls: new.tls, queue, sending, ..old }, later)
+        let remote = Remote { routes: new.remote.routes, tls: new.remote.tls, ..old.remote.clone() };
+        (Config { limits: new.limits, tls: new.tls, queue, sending, remote, ..old }, later)
+    }
+
+    /// The ways to other domains.
+    ///
+    /// # Errors
+    /// Says which line of `[remote.routes]` is none.
+    pub fn routes(&self) -> anyhow::Result<Routes> {
+        Routes::deserialize(self.remote.routes.clone()).context("in [remote.routes]")
     }
 
     /// The queue's directory.

@@ -45,7 +45,7 @@ pub fn confine(role: Role, paths: &Paths) -> anyhow::Result<Gaps> {
 /// # Errors
 /// If something fails that every supported kernel can do.
 pub fn confine_program(home: &Path, temporary: &Path) -> anyhow::Result<()> {
-    let mut ruleset = system_programs(walls()?)?;
+    let mut ruleset = system_programs(walls(Role::Programs)?)?;
     for directory in [home, temporary] {
         let below = PathFd::new(directory).with_context(|| format!("cannot open {}", directory.display()))?;
         ruleset = ruleset.add_rule(PathBeneath::new(below, AccessFs::from_all(LANDLOCK)))?;
@@ -92,7 +92,7 @@ fn landlock(role: Role, paths: &Paths, gaps: &mut Gaps) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    let mut ruleset = walls()?;
+    let mut ruleset = walls(role)?;
     if role == Role::Programs {
         ruleset = system_programs(ruleset)?;
         // Ourselves, wherever we lie: what becomes a program begins as this one.
@@ -115,12 +115,16 @@ fn landlock(role: Role, paths: &Paths, gaps: &mut Gaps) -> anyhow::Result<()> {
 /// The newest rights that are asked for, as far as the kernel knows them.
 const LANDLOCK: ABI = ABI::V6;
 
-fn walls() -> anyhow::Result<RulesetCreated> {
+fn walls(role: Role) -> anyhow::Result<RulesetCreated> {
+    // No role binds a TCP socket, as listening ones are handed down; and one role connects.
+    let network = match role.reach() {
+        Reach::Outward => AccessNet::BindTcp.into(),
+        Reach::NoFile | Reach::Files => AccessNet::from_all(LANDLOCK),
+    };
     Ok(Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(LANDLOCK))?
-        // No role makes or binds a TCP socket: listening ones are handed down.
-        .handle_access(AccessNet::from_all(LANDLOCK))?
+        .handle_access(network)?
         .scope(Scope::from_all(LANDLOCK))?
         .create()?)
 }
@@ -297,11 +301,21 @@ fn seccomp(role: Role) -> anyhow::Result<()> {
         return apply(refused_to_programs()?.into_iter().collect());
     }
     let no_file = match role.reach() {
-        Reach::NoFile => NO_FILE,
+        Reach::NoFile | Reach::Outward => NO_FILE,
         Reach::Files => &[],
     };
     let refused = NEVER.iter().chain(NO_PROGRAM).chain(no_file);
-    apply(refused.map(|call| (*call, Vec::new())).collect())
+    let mut refused: BTreeMap<_, _> = refused.map(|call| (*call, Vec::new())).collect();
+    if role.reach() == Reach::Outward {
+        for call in [libc::SYS_connect, libc::SYS_bind] {
+            refused.remove(&call);
+        }
+        let neither =
+            |value: i32| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value as u64);
+        let rule = SeccompRule::new(vec![neither(libc::AF_INET)?, neither(libc::AF_INET6)?])?;
+        refused.insert(libc::SYS_socket, vec![rule]);
+    }
+    apply(refused)
 }
 
 /// A system call, and when it is refused: always, if there is no rule.

@@ -4,6 +4,7 @@
 //! that it may call, and one from each role that may call it. It can reach nothing else.
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use bytes::BytesMut;
 use envelope::Domain;
 use link::grant::GrantKey;
 use link::{Frame, Kind, frame};
+use remote::TlsPolicy;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Delivery, Limits, Log, Queue, Sending};
@@ -33,6 +35,8 @@ pub enum Role {
     Local,
     /// Reads mailboxes.
     Maildrop,
+    /// Carries mail to other hosts.
+    Remote,
     /// Accepted mail.
     Queue,
     /// Speaks POP3.
@@ -43,12 +47,13 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Role; 8] = [
+    pub const ALL: [Role; 9] = [
         Role::Keys,
         Role::Directory,
         Role::Programs,
         Role::Local,
         Role::Maildrop,
+        Role::Remote,
         Role::Queue,
         Role::Pop3,
         Role::Smtp,
@@ -62,6 +67,7 @@ impl Role {
             Role::Programs => "programs",
             Role::Local => "local",
             Role::Maildrop => "maildrop",
+            Role::Remote => "remote",
             Role::Queue => "queue",
             Role::Pop3 => "pop3",
             Role::Smtp => "smtp",
@@ -73,10 +79,10 @@ impl Role {
         match self {
             Role::Smtp => &[Role::Queue, Role::Directory, Role::Keys],
             Role::Pop3 => &[Role::Directory, Role::Maildrop, Role::Keys],
-            Role::Queue => &[Role::Directory, Role::Local],
+            Role::Queue => &[Role::Directory, Role::Local, Role::Remote],
             Role::Directory => &[Role::Local],
             Role::Local => &[Role::Programs],
-            Role::Keys | Role::Programs | Role::Maildrop => &[],
+            Role::Keys | Role::Programs | Role::Maildrop | Role::Remote => &[],
         }
     }
 
@@ -123,6 +129,8 @@ pub enum Order {
     KeyFiles,
     /// The settings have changed.
     Reload(Box<Settings>),
+    /// For `remote`: so have its own.
+    ReloadOutward(Box<Outward>),
     /// Finish what is in hand and exit.
     Stop,
 }
@@ -147,6 +155,30 @@ pub struct Start {
     pub grant_key: Option<GrantKey>,
     /// Whether it has a system user of its own.
     pub own_user: bool,
+    /// For `remote`.
+    pub outward: Option<Outward>,
+}
+
+/// What `remote` needs of the configuration, and of the system that it cannot read by itself. Passwords
+/// of smart hosts may be in it, so nobody else gets it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Outward {
+    /// `[remote.routes]`, as TOML.
+    pub routes: String,
+    /// What is asked of TLS where no route says.
+    pub tls: TlsPolicy,
+    /// Deliveries at the same time, to one destination.
+    pub destination_concurrency: usize,
+    /// Messages that go over one connection.
+    pub messages_per_connection: usize,
+    /// The port of hosts that the DNS names.
+    pub port: u16,
+    /// Name servers; if there are none, those that `resolv_conf` names.
+    pub name_servers: Vec<SocketAddr>,
+    /// The text of /etc/resolv.conf.
+    pub resolv_conf: String,
+    /// Where this host takes mail.
+    pub own: Vec<SocketAddr>,
 }
 
 /// What roles need of the configuration.
@@ -166,6 +198,8 @@ pub struct Settings {
     pub sending: Sending,
     /// Delivery to mailboxes.
     pub delivery: Delivery,
+    /// Deliveries to other hosts at the same time, and of them to one destination.
+    pub remote_concurrency: (usize, usize),
     /// Whether POP3 passwords may cross a network in clear text.
     pub allow_plaintext_login: bool,
     /// Paths, of which each role may touch its own.
@@ -198,6 +232,7 @@ impl Settings {
             log: config.log.clone(),
             sending: config.sending.clone(),
             delivery: config.delivery.clone(),
+            remote_concurrency: (config.remote.concurrency, config.remote.destination_concurrency),
             allow_plaintext_login: config.tls.allow_plaintext_login,
             paths: Paths {
                 spool: config.spool_dir(),

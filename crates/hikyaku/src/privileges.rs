@@ -17,6 +17,8 @@ pub const MAIL_GROUP: &str = "hikyaku-mail";
 pub enum Reach {
     /// Sockets that it was handed, and no file.
     NoFile,
+    /// Sockets that it makes to other hosts, and no file.
+    Outward,
     /// Files below its directories, and no network. (`programs`: the system's programs besides.)
     Files,
 }
@@ -40,6 +42,7 @@ impl Role {
     pub fn reach(self) -> Reach {
         match self {
             Role::Smtp | Role::Pop3 => Reach::NoFile,
+            Role::Remote => Reach::Outward,
             Role::Keys | Role::Directory | Role::Programs | Role::Local | Role::Maildrop | Role::Queue => {
                 Reach::Files
             }
@@ -49,7 +52,7 @@ impl Role {
     /// The directories below which it may open files.
     pub fn directories(self, paths: &Paths) -> Vec<PathBuf> {
         match self {
-            Role::Smtp | Role::Pop3 => Vec::new(),
+            Role::Smtp | Role::Pop3 | Role::Remote => Vec::new(),
             Role::Keys => vec![paths.keys.clone()],
             Role::Directory => paths.database.parent().map(Path::to_path_buf).into_iter().collect(),
             Role::Programs => vec![paths.programs.clone()],

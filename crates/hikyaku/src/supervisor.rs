@@ -1,6 +1,8 @@
 //! `hikyaku serve`: binds the ports, starts each role as a child with its sockets, restarts one
 //! that dies, reloads on SIGHUP, stops in order on SIGTERM. It hears no stranger and reads no mail.
 
+mod outward;
+
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -37,7 +39,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 const STOP_ORDER: [&[Role]; 4] = [
     &[Role::Programs, Role::Smtp, Role::Pop3],
     &[Role::Queue],
-    &[Role::Local, Role::Maildrop],
+    &[Role::Local, Role::Remote, Role::Maildrop],
     &[Role::Directory, Role::Keys],
 ];
 
@@ -217,7 +219,9 @@ impl Supervisor {
         let grant_key =
             matches!(role, Role::Directory | Role::Maildrop | Role::Queue).then(|| self.grant_key.clone());
         let own_user = self.identities == Identities::Own;
-        let start = Start { settings: Settings::of(&self.config), source: child.source, grant_key, own_user };
+        let outward = (role == Role::Remote).then(|| outward::of(&self.config, &self.doors));
+        let settings = Settings::of(&self.config);
+        let start = Start { settings, source: child.source, grant_key, own_user, outward };
         tell(&child.orders, Order::Start(Box::new(start)), Vec::new())?;
         if role == Role::Keys
             && let Err(problem) = self.hand_over_key_files(&child.orders)
@@ -375,7 +379,14 @@ impl Supervisor {
         for (role, child) in &self.children {
             let told =
                 tell(&child.orders, Order::Reload(Box::new(settings.clone())), Vec::new()).and_then(|()| {
-                    if *role == Role::Keys { self.hand_over_key_files(&child.orders) } else { Ok(()) }
+                    match role {
+                        Role::Keys => self.hand_over_key_files(&child.orders),
+                        Role::Remote => {
+                            let outward = outward::of(&self.config, &self.doors);
+                            tell(&child.orders, Order::ReloadOutward(Box::new(outward)), Vec::new())
+                        }
+                        _ => Ok(()),
+                    }
                 });
             if let Err(problem) = told {
                 error!(event = "reload_failed", role = role.name(), problem = format!("{problem:#}"));

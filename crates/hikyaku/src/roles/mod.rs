@@ -14,6 +14,7 @@ mod maildrop;
 mod pop3;
 mod programs;
 mod queue;
+mod remote;
 mod smtp;
 mod tls;
 
@@ -26,7 +27,7 @@ use anyhow::Context;
 use link::{Kind, Parcel, Service, wire};
 use tracing::{info, warn};
 
-use crate::control::{self, Door, Order, Report, Role, Settings, Start};
+use crate::control::{self, Door, Order, Outward, Report, Role, Settings, Start};
 use crate::{confinement, logging};
 
 /// How long a role waits for another that is being started again.
@@ -65,7 +66,7 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
     }
     logging::detach()?;
     let mut runtime = match role {
-        Role::Smtp | Role::Pop3 => {
+        Role::Smtp | Role::Pop3 | Role::Remote => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
             builder.worker_threads(cores);
             builder
@@ -81,6 +82,7 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
             Role::Programs => programs::run(orders, start).await,
             Role::Local => local::run(orders, start).await,
             Role::Maildrop => maildrop::run(orders, start).await,
+            Role::Remote => remote::run(orders, start).await,
             Role::Queue => queue::run(orders, start, zone).await,
             Role::Pop3 => pop3::run(orders, start).await,
             Role::Smtp => smtp::run(orders, start, zone).await,
@@ -116,6 +118,7 @@ enum Told {
     Answer(Role, UnixStream),
     KeyFiles { certificate: OwnedFd, key: OwnedFd },
     Reload(Box<Settings>),
+    ReloadOutward(Box<Outward>),
     Stop,
 }
 
@@ -167,6 +170,7 @@ fn understand(parcel: Parcel<Order>) -> anyhow::Result<Told> {
         Order::Answer(role) => Told::Answer(role, fd()?.into()),
         Order::KeyFiles => Told::KeyFiles { certificate: fd()?, key: fd()? },
         Order::Reload(settings) => Told::Reload(settings),
+        Order::ReloadOutward(outward) => Told::ReloadOutward(outward),
         Order::Stop => Told::Stop,
         Order::Start(_) => anyhow::bail!("a role starts once"),
     })

@@ -1,5 +1,5 @@
 //! Role `queue`, user `hikyaku-queue`. Hears `smtp`, which hands mail in, and operators, who look.
-//! Calls `directory` (where does this lead?) and `local`. Touches the spool, and no network.
+//! Calls `directory` (where does this lead?), `local` and `remote`. Touches the spool, and no network.
 
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,8 +24,10 @@ mod attempt;
 mod families;
 mod forwards;
 mod intake;
+mod lanes;
 mod look;
 mod notices;
+mod outward;
 mod scheduler;
 mod settled;
 
@@ -57,14 +59,24 @@ pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::R
         most: settings.limits.clone(),
     };
     let local = Client::new(PATIENCE);
+    let remote = Client::new(PATIENCE).answers_within(outward::PATIENCE);
     let (stop, stopping) = watch::channel(false);
-    let scheduler = Scheduler::new(queue.clone(), addresses.clone(), local.clone(), settings, notices, ids);
+    let scheduler = Scheduler::new(
+        queue.clone(),
+        addresses.clone(),
+        local.clone(),
+        remote.clone(),
+        settings,
+        notices,
+        ids,
+    );
     let scheduling = tokio::spawn(Arc::clone(&scheduler).run(stopping));
     orders.ready()?;
     loop {
         match orders.next().await {
             Told::Call(called @ Role::Directory, stream) => addresses.attach(stream, orders.mend(called))?,
             Told::Call(called @ Role::Local, stream) => local.attach(stream, orders.mend(called))?,
+            Told::Call(called @ Role::Remote, stream) => remote.attach(stream, orders.mend(called))?,
             Told::Answer(role, stream) => {
                 tokio::spawn(answer_caller(intake.clone(), stream, Caller::Role(role)));
             }

@@ -6,3 +6,4 @@ pub mod local;
 pub mod maildrop;
 pub mod programs;
 pub mod queue;
+pub mod remote;

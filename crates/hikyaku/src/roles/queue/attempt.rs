@@ -1,13 +1,14 @@
 //! One message being tried: routed, handed to `local`, and what follows from what came of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use envelope::{AccountName, Address, Destination, Envelope, Refusal, ReversePath};
+use envelope::{AccountName, Address, Destination, Envelope, Host, Refusal, ReversePath};
 use link::services::local::{Deliver, Delivered, Done, Forward, LocalRecipient, Outcome, Request, Response};
+use link::services::remote;
 use link::{CallError, Parcel};
 use message::Status;
 use queue::schedule::{self, Channel};
@@ -17,7 +18,7 @@ use tracing::{info, warn};
 use super::families::shared::Reservation;
 use super::families::{Copy, Member};
 use super::forwards;
-use super::notices::Failure;
+use super::notices::{Failure, Said};
 use super::scheduler::{OWN_FAULT_PAUSE, Scheduler};
 use super::settled::{Forwarded, ForwardedLine, Record, Settled, failures, parts};
 use crate::control::Settings;
@@ -37,6 +38,14 @@ pub struct Attempt<'a> {
     settled: Vec<Settled>,
 }
 
+/// Where the recipients of a message lead.
+pub struct Routed {
+    /// To addresses of ours.
+    pub here: Vec<LocalRecipient>,
+    /// To other hosts, by their numbers.
+    pub away: BTreeMap<Host, Vec<u32>>,
+}
+
 /// A recipient that `local` has in hand.
 struct Handed {
     account: AccountName,
@@ -51,26 +60,9 @@ impl<'a> Attempt<'a> {
         Attempt { scheduler, message, member, settled: Vec::new() }
     }
 
-    /// Tries these recipients; gives what is to be recorded, each record in a commit of its own.
-    pub async fn run(mut self, numbers: &[u32]) -> Vec<Record> {
-        let mut here = self.route(numbers).await;
-        while !here.is_empty() {
-            // What is settled from here on is not missed.
-            let settled = self.scheduler.families.settled();
-            let (round, handed) = self.next_round(&mut here);
-            if round.is_empty() {
-                settled.await;
-            } else {
-                self.deliver(round, handed).await;
-            }
-        }
-        self.leave();
-        self.records().await
-    }
-
-    /// Asks where each recipient leads; settles those that lead nowhere we can deliver to.
-    async fn route(&mut self, numbers: &[u32]) -> Vec<LocalRecipient> {
-        let mut here = Vec::with_capacity(numbers.len());
+    /// Asks where each recipient leads; settles those that lead nowhere.
+    pub async fn route(&mut self, numbers: &[u32]) -> Routed {
+        let mut routed = Routed { here: Vec::with_capacity(numbers.len()), away: BTreeMap::new() };
         let mut silent = None;
         for &number in numbers {
             let Some(address) = self.address(number).cloned() else { continue };
@@ -90,20 +82,113 @@ impl<'a> Attempt<'a> {
             match &route.leads_to {
                 Destination::Local(local) => {
                     let (local, orders) = (local.clone(), route.orders.clone());
-                    here.push(LocalRecipient { number, address, local, orders, has_it: false });
+                    routed.here.push(LocalRecipient { number, address, local, orders, has_it: false });
                 }
                 Destination::NoSuchMailbox => {
                     let reason = "Sorry, no mailbox here by that name. (#5.1.1)";
-                    self.failed(number, Status::new(5, 1, 1), reason.into());
+                    self.failed(number, Status::new(5, 1, 1), reason.into(), None);
                 }
-                Destination::Elsewhere | Destination::Relayed => self.deferred(
-                    number,
-                    Channel::Remote,
-                    "This version does not deliver to other hosts yet. (#4.4.1)".into(),
-                ),
+                Destination::Elsewhere | Destination::Relayed => {
+                    routed.away.entry(address.host).or_default().push(number);
+                }
             }
         }
-        here
+        routed
+    }
+
+    /// Delivers to mailboxes; gives what is to be recorded, each record in a commit of its own.
+    pub async fn deliver_here(mut self, mut here: Vec<LocalRecipient>) -> Vec<Record> {
+        while !here.is_empty() {
+            // What is settled from here on is not missed.
+            let settled = self.scheduler.families.settled();
+            let (round, handed) = self.next_round(&mut here);
+            if round.is_empty() {
+                settled.await;
+            } else {
+                self.deliver(round, handed).await;
+            }
+        }
+        self.leave();
+        self.records().await
+    }
+
+    /// Has `remote` carry the message to recipients at one domain; gives what is to be recorded.
+    pub async fn carry(mut self, to: &Host, numbers: &[u32]) -> Vec<Record> {
+        match self.call_remote(to, numbers).await {
+            Ok(outcomes) if outcomes.len() == numbers.len() => {
+                for (&number, outcome) in numbers.iter().zip(outcomes) {
+                    self.carried(number, outcome);
+                }
+            }
+            Ok(_) => {
+                for &number in numbers {
+                    self.own_fault(number, "the remote role said nothing of this recipient".into());
+                }
+            }
+            Err(problem) => {
+                for &number in numbers {
+                    self.own_fault(number, problem.clone());
+                }
+            }
+        }
+        self.leave();
+        self.records().await
+    }
+
+    async fn call_remote(&self, to: &Host, numbers: &[u32]) -> Result<Vec<remote::Outcome>, String> {
+        let message = self.message;
+        let mut deliver = remote::Deliver {
+            id: message.id,
+            reverse_path: message.envelope.reverse_path().clone(),
+            to: to.clone(),
+            recipients: numbers.iter().filter_map(|number| self.address(*number).cloned()).collect(),
+            body: message.envelope.body(),
+            smtputf8: message.envelope.smtputf8(),
+            file_size: None,
+        };
+        let (mut raw, mut fds) = (Bytes::new(), Vec::new());
+        match &message.body {
+            StoredBody::Memory(pieces) => raw = joined(pieces),
+            StoredBody::File { file, length } => {
+                fds.push(OwnedFd::from(file.try_clone().map_err(|error| error.to_string())?));
+                deliver.file_size = Some(*length);
+            }
+        }
+        let parcel = Parcel { value: remote::Request::Deliver(deliver), raw, fds };
+        match self.scheduler.remote.call(parcel).await.map(|answer| answer.value) {
+            Ok(remote::Response::Tried(outcomes)) => Ok(outcomes),
+            Ok(_) => Err("the remote role answered something else".into()),
+            // Not asked again at once: it may have sent the message before it died.
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// What another host, or the way to it, made of a recipient.
+    fn carried(&mut self, number: u32, outcome: remote::Outcome) {
+        match outcome {
+            remote::Outcome::Delivered { peer, reply, under_tls } => {
+                let to = self.address(number).map(ToString::to_string).unwrap_or_default();
+                info!(
+                    event = "delivered", queue_id = %self.message.id, to, disposition = "remote",
+                    host = peer.host, address = %peer.address, tls = under_tls, reply,
+                    delay_ms = self.delay_ms()
+                );
+                let reply = format!("{} [{}]: {reply}", peer.host, peer.address);
+                self.settled.push(Settled::plain(number, RecipientOutcome::Delivered { reply }));
+            }
+            remote::Outcome::Failed(diagnosis) => {
+                let status = diagnosis.status.parse().unwrap_or(Status::FAILURE);
+                self.failed(number, status, diagnosis.text, said(diagnosis.peer, diagnosis.reply));
+            }
+            remote::Outcome::Deferred(diagnosis) => {
+                if diagnosis.possibly_delivered {
+                    let to = self.address(number).map(ToString::to_string).unwrap_or_default();
+                    warn!(event = "possible_duplicate", queue_id = %self.message.id, to);
+                }
+                let said = said(diagnosis.peer, diagnosis.reply);
+                self.deferred(number, Channel::Remote, diagnosis.text, said);
+            }
+        }
     }
 
     /// Takes those recipients that can be handed to `local` now. One whose mailbox another copy is
@@ -151,9 +236,9 @@ impl<'a> Attempt<'a> {
                         Outcome::Delivered(done) => self.delivered(number, recipient, done).await,
                         Outcome::Failed { status, reason } => {
                             let status = status.parse().unwrap_or(Status::FAILURE);
-                            self.failed(number, status, reason);
+                            self.failed(number, status, reason, None);
                         }
-                        Outcome::Deferred { reason } => self.deferred(number, Channel::Local, reason),
+                        Outcome::Deferred { reason } => self.deferred(number, Channel::Local, reason, None),
                     }
                 }
                 "the local role said nothing of this recipient".into()
@@ -230,7 +315,7 @@ impl<'a> Attempt<'a> {
         let reverse_path = self.message.envelope.reverse_path();
         for (text, why) in undeliverable {
             let reason = format!("It could not be forwarded to {text:?}: {why}");
-            let failure = Failure { address: by.clone(), status: Status::new(5, 1, 3), reason };
+            let failure = Failure { address: by.clone(), status: Status::new(5, 1, 3), reason, said: None };
             self.log_forward_failed(&by, &text, &failure.reason);
             settled.failures.push((reverse_path.clone(), failure));
         }
@@ -265,7 +350,8 @@ impl<'a> Attempt<'a> {
         for (reverse_path, address) in admitted.beyond {
             let reason = "Sorry, this message has been forwarded to too many addresses already. (#5.4.6)";
             self.log_forward_failed(by, &address.to_string(), reason);
-            let failure = Failure { address, status: Status::new(5, 4, 6), reason: reason.into() };
+            let failure =
+                Failure { address, status: Status::new(5, 4, 6), reason: reason.into(), said: None };
             settled.failures.push((reverse_path, failure));
         }
         Ok(())
@@ -301,18 +387,18 @@ impl<'a> Attempt<'a> {
         self.message.envelope.recipients().get(number as usize).map(|recipient| recipient.address())
     }
 
-    fn failed(&mut self, number: u32, status: Status, reason: String) {
+    fn failed(&mut self, number: u32, status: Status, reason: String, said: Option<Said>) {
         self.log("failed", number, &reason);
         let mut settled = Settled::plain(number, RecipientOutcome::Failed { reply: reason.clone() });
         if let Some(address) = self.address(number).cloned() {
             let reverse_path = self.message.envelope.reverse_path().clone();
-            settled.failures.push((reverse_path, Failure { address, status, reason }));
+            settled.failures.push((reverse_path, Failure { address, status, reason, said }));
         }
         self.settled.push(settled);
     }
 
     /// Puts a recipient off, or gives it up if the message has been here too long.
-    fn deferred(&mut self, number: u32, channel: Channel, reason: String) {
+    fn deferred(&mut self, number: u32, channel: Channel, reason: String, said: Option<Said>) {
         let (now, arrival) = (unix_now(), self.message.arrival / 1_000_000);
         if schedule::is_last_attempt(
             lifetime(&self.scheduler.settings.load(), &self.message.envelope),
@@ -321,7 +407,7 @@ impl<'a> Attempt<'a> {
         ) {
             let reason =
                 format!("{reason}\nI'm not going to try again; this message has been in the queue too long.");
-            return self.failed(number, Status::new(5, 4, 7), reason);
+            return self.failed(number, Status::new(5, 4, 7), reason, said);
         }
         self.log("deferred", number, &reason);
         let until = schedule::next_attempt(channel, arrival, now);
@@ -392,6 +478,11 @@ impl Disposition {
             Disposition::NotKept => "done as its instructions say, which keep no copy in the mailbox",
         }
     }
+}
+
+/// What another host said, for a report.
+fn said(peer: Option<remote::Peer>, reply: Option<String>) -> Option<Said> {
+    peer.map(|peer| Said { host: peer.host, reply })
 }
 
 fn lifetime(settings: &Settings, envelope: &Envelope) -> u64 {

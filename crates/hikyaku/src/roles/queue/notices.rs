@@ -25,6 +25,17 @@ pub struct Failure {
     pub status: Status,
     /// In a sentence.
     pub reason: String,
+    /// Which other host refused it, and how.
+    pub said: Option<Said>,
+}
+
+/// What another host said.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// Its name.
+    pub host: String,
+    /// Its reply, if it gave any.
+    pub reply: Option<String>,
 }
 
 /// Writes reports and notices.
@@ -73,8 +84,8 @@ impl Notices {
                 address: &failure.address,
                 status: failure.status,
                 reason: &failure.reason,
-                remote_host: None,
-                diagnostic: None,
+                remote_host: failure.said.as_ref().map(|said| said.host.as_str()),
+                diagnostic: failure.said.as_ref().and_then(|said| said.reply.as_deref()),
             })
             .collect();
         let header = header(message);

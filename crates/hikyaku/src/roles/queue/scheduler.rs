@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use envelope::QueueId;
 use link::Client;
 use link::services::local::Local;
+use link::services::remote::Remote;
 use queue::{Due, Message, RecipientOutcome};
 use tokio::sync::{Notify, Semaphore, watch};
 use tracing::{error, info};
@@ -16,6 +17,7 @@ use tracing::{error, info};
 use super::attempt::Attempt;
 use super::families::shared::SharedFamilies;
 use super::notices::Notices;
+use super::outward::Outward;
 use super::settled::{Forwarded, Record};
 use super::{Ids, Queue};
 use crate::control::Settings;
@@ -28,12 +30,16 @@ pub const OWN_FAULT_PAUSE: u64 = 30;
 const FRESH: u64 = 2;
 /// Messages that are looked for at a time.
 const BATCH: usize = 64;
+/// How long what is in hand may take to be finished when the server stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes what is due out of the queue and sees to it.
 pub struct Scheduler {
     pub queue: Queue,
     pub addresses: KnownAddresses,
     pub local: Client<Local>,
+    pub remote: Client<Remote>,
+    pub outward: Outward,
     pub settings: ArcSwap<Settings>,
     pub notices: Notices,
     pub families: SharedFamilies,
@@ -51,6 +57,7 @@ impl Scheduler {
         queue: Queue,
         addresses: KnownAddresses,
         local: Client<Local>,
+        remote: Client<Remote>,
         settings: Settings,
         notices: Notices,
         ids: Ids,
@@ -62,6 +69,8 @@ impl Scheduler {
             queue,
             addresses,
             local,
+            remote,
+            outward: Outward::new(settings.remote_concurrency),
             settings: ArcSwap::from_pointee(settings),
             notices,
             families: SharedFamilies::default(),
@@ -115,31 +124,42 @@ impl Scheduler {
         }
         // Every place free means that nothing is in hand.
         let everything = u32::try_from(concurrency).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(Duration::from_secs(10), places.acquire_many(everything)).await;
+        let in_hand = async { tokio::join!(places.acquire_many(everything), self.outward.stop()) };
+        let _ = tokio::time::timeout(STOP_PATIENCE, in_hand).await;
     }
 
     /// Tries the recipients of one message that are due.
     async fn attempt(self: Arc<Self>, due: Due) {
-        let mut in_flight =
-            InFlight { queue: self.queue.clone(), id: due.id, recipients: due.recipients.clone() };
-        let message = match self.load(&due).await {
-            Ok(message) => message,
-            Err(problem) => {
-                // Nothing is given up for a fault of our own disk: it stays, and is tried again.
-                error!(event = "queue_unreadable", queue_id = %due.id, problem);
-                let again = unix_now() + OWN_FAULT_PAUSE;
-                let deferred = due.recipients.into_iter().map(|number| {
-                    (number, RecipientOutcome::Deferred { until: again, reply: problem.clone() })
-                });
-                self.record(due.id, Record { outcomes: deferred.collect(), ..Record::default() });
-                return in_flight.settled();
-            }
-        };
-        let records = Attempt::new(&self, &message).run(&due.recipients).await;
-        for record in records {
+        let mut here = InFlight { queue: self.queue.clone(), id: due.id, recipients: due.recipients };
+        let Some(message) = self.load_or_defer(&mut here).await else { return };
+        let mut attempt = Attempt::new(&self, &message);
+        let routed = attempt.route(&here.recipients).await;
+        for (to, numbers) in routed.away {
+            let away = here.split_off(&numbers);
+            self.send_out(message.provenance.account.clone(), to, away);
+        }
+        for record in attempt.deliver_here(routed.here).await {
             self.record(due.id, record);
         }
-        in_flight.settled();
+        here.settled();
+    }
+
+    /// The message of these recipients. None if it cannot be read: then they are tried again later.
+    pub async fn load_or_defer(self: &Arc<Self>, what: &mut InFlight) -> Option<Message<File>> {
+        match self.load(what.id).await {
+            Ok(message) => Some(message),
+            Err(problem) => {
+                // Nothing is given up for a fault of our own disk.
+                error!(event = "queue_unreadable", queue_id = %what.id, problem);
+                let until = unix_now() + OWN_FAULT_PAUSE;
+                let deferred =
+                    |number: &u32| (*number, RecipientOutcome::Deferred { until, reply: problem.clone() });
+                let outcomes = what.recipients.iter().map(deferred).collect();
+                self.record(what.id, Record { outcomes, ..Record::default() });
+                what.settled();
+                None
+            }
+        }
     }
 
     /// Whether an earlier attempt may have put this message somewhere already.
@@ -149,13 +169,13 @@ impl Scheduler {
             || self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.id)
     }
 
-    async fn load(&self, due: &Due) -> Result<Message<File>, String> {
+    async fn load(&self, id: QueueId) -> Result<Message<File>, String> {
         // What has just arrived is in memory, and the usual case; the rest is read from the disk,
         // which others must not wait for.
-        if unix_now().saturating_sub(due.id.unix_seconds()) <= FRESH {
-            return self.queue.load(due.id).map_err(|error| error.to_string());
+        if unix_now().saturating_sub(id.unix_seconds()) <= FRESH {
+            return self.queue.load(id).map_err(|error| error.to_string());
         }
-        let (queue, id) = (self.queue.clone(), due.id);
+        let queue = self.queue.clone();
         match tokio::task::spawn_blocking(move || queue.load(id)).await {
             Ok(loaded) => loaded.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
@@ -164,7 +184,7 @@ impl Scheduler {
 
     /// Records what came of an attempt. If that fails, the recipients are tried again later, and a
     /// repeat replaces its own file: nothing is lost.
-    fn record(self: &Arc<Self>, id: QueueId, record: Record) {
+    pub fn record(self: &Arc<Self>, id: QueueId, record: Record) {
         let Record { outcomes, new, forwarded } = record;
         let numbers: Vec<u32> = outcomes.iter().map(|(number, _)| *number).collect();
         let (queue, runtime) = (self.queue.clone(), tokio::runtime::Handle::current());
@@ -196,14 +216,31 @@ impl Scheduler {
 
 /// Recipients of whom nothing has been recorded yet. Dropped so, by a fault of ours, they are due
 /// again: nobody is forgotten in flight.
-struct InFlight {
+pub struct InFlight {
     queue: Queue,
     id: QueueId,
     recipients: Vec<u32>,
 }
 
 impl InFlight {
-    fn settled(&mut self) {
+    /// The message.
+    pub fn id(&self) -> QueueId {
+        self.id
+    }
+
+    /// Their numbers in the envelope.
+    pub fn recipients(&self) -> &[u32] {
+        &self.recipients
+    }
+
+    /// These go their own way.
+    fn split_off(&mut self, numbers: &[u32]) -> InFlight {
+        self.recipients.retain(|number| !numbers.contains(number));
+        InFlight { queue: self.queue.clone(), id: self.id, recipients: numbers.to_vec() }
+    }
+
+    /// All of them were recorded.
+    pub fn settled(&mut self) {
         self.recipients.clear();
     }
 }

@@ -120,8 +120,12 @@ mod tests {
     #[test]
     fn each_reverse_path_hears_of_its_own_failures_in_one_report() {
         let mut part = vec![settled(0, 0), settled(1, 0)];
-        let failure =
-            |to: &str| Failure { address: to.parse().unwrap(), status: Status::FAILURE, reason: "no".into() };
+        let failure = |to: &str| Failure {
+            address: to.parse().unwrap(),
+            status: Status::FAILURE,
+            reason: "no".into(),
+            said: None,
+        };
         let sender = ReversePath::Address("joe@x.example".parse().unwrap());
         part[0].failures = vec![(sender.clone(), failure("a@x.example"))];
         part[1].failures =
