@@ -62,7 +62,7 @@ fn a_command_reaches_the_shell_as_it_stands_and_a_variable_is_only_a_value() {
         place.run("echo \"$SENDER\"; echo $SENDER"),
         "$(touch evil)`touch evil`;\"'|&@x.example\n".repeat(2)
     );
-    assert_eq!(place.run("-n x 2>/dev/null; echo $?"), "127\n");
+    assert_eq!(place.run("-n x 2>/dev/null; echo $?"), "127\n", "no option of the shell");
     assert!(!place.path().join("home/evil").exists());
     assert_eq!(place.run("head -c 7; exit 99"), "Subject");
     // The message can be read again.

@@ -3,7 +3,8 @@
 //! Puts up the walls, one after the other, and becomes `/bin/sh -c COMMAND`. Standard input is the
 //! message, the environment what qmail tells a program; of the message nothing is an argument.
 
-use std::ffi::OsString;
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -54,7 +55,20 @@ pub fn run(arguments: &RunProgram) -> anyhow::Result<ExitCode> {
     limit(arguments).context("cannot limit the program")?;
     confinement::confine_program(&arguments.home, &arguments.temporary)
         .context("cannot confine the program")?;
-    Err(Command::new("/bin/sh").arg("-c").arg(&arguments.command).exec()).context("cannot run /bin/sh")
+    Err(Command::new("/bin/sh").arg("-c").arg(no_option(&arguments.command)).exec())
+        .context("cannot run /bin/sh")
+}
+
+/// A command that begins as an option does is given a blank, which says the same to a shell.
+fn no_option(command: &OsStr) -> Cow<'_, OsStr> {
+    match command.as_encoded_bytes() {
+        [b'-' | b'+', ..] => {
+            let mut blank = OsString::from(" ");
+            blank.push(command);
+            Cow::Owned(blank)
+        }
+        _ => Cow::Borrowed(command),
+    }
 }
 
 fn limit(arguments: &RunProgram) -> rustix::io::Result<()> {

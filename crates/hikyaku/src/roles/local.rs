@@ -33,7 +33,6 @@ const MARGIN: Duration = Duration::from_secs(30);
 
 /// How long this role may take over one message: longer than the others, where its recipients have
 /// programs run.
-#[expect(dead_code, reason = "the queue does not hand out instructions yet")]
 pub(super) fn answers_within(delivery: &Delivery) -> Duration {
     steps_begin_within(delivery) + programs::answers_within(delivery).max(FILE_WITHIN) + MARGIN
 }

@@ -58,7 +58,7 @@ pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::R
         grant_key: start.grant_key.context("the queue role was given no key for grants")?,
         most: settings.limits.clone(),
     };
-    let local = Client::new(PATIENCE);
+    let local = Client::new(PATIENCE).answers_within(super::local::answers_within(&settings.delivery));
     let remote = Client::new(PATIENCE).answers_within(outward::PATIENCE);
     let (stop, stopping) = watch::channel(false);
     let scheduler = Scheduler::new(
