@@ -134,11 +134,13 @@ fn write(job: &Job, terms: &Terms, host: &str) -> Result<Draft, Outcome> {
         Limit::Unlimited => None,
         Limit::AtMost(quota) => Some(Room::of(&job.maildir, quota, SystemTime::now())),
     };
-    if let Some(room) = &room
-        && let Err(none) = room.admit(job.content.length()).map_err(failed)?
-    {
-        return Err(full(none, terms.full_grace));
-    }
+    let admitted = match &room {
+        None => None,
+        Some(room) => match room.admit(job.content.length()).map_err(failed)? {
+            Ok(admitted) => Some(admitted),
+            Err(none) => return Err(full(none, terms.full_grace)),
+        },
+    };
     let mut draft = job.maildir.draft(&unique).map_err(failed)?;
     draft.append(on_top(&job.reverse_path, &job.delivered_to).as_bytes()).map_err(failed)?;
     job.content.each_piece(|piece| draft.append(piece).map(|()| Go::On)).map_err(|error| match error {
@@ -147,7 +149,7 @@ fn write(job: &Job, terms: &Terms, host: &str) -> Result<Draft, Outcome> {
     })?;
     let file = draft.finish().map_err(failed)?;
     // Before it is renamed: the next of the batch must know of it.
-    let warn = room.map_or(Ok(None), |room| room.added(file.size())).map_err(failed)?;
+    let warn = admitted.map_or(Ok(None), |admitted| admitted.added(file.size())).map_err(failed)?;
     Ok(Draft { file, warn })
 }
 

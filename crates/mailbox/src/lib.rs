@@ -38,5 +38,5 @@ pub use listing_cache::ListingCache;
 pub use maildir::Maildir;
 pub use mbox::{Mbox, MboxError};
 pub use name::unique_name;
-pub use room::{NoRoom, Room, Usage};
+pub use room::{Admitted, NoRoom, Room, Usage};
 pub use write::{Draft, Written};

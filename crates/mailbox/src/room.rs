@@ -4,11 +4,14 @@
 //! as markers `hikyaku-full`, whose time of change says since when there has been no room, and
 //! `hikyaku-warned-80` and `-95`, which say that its owner has been told.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::error::MailboxError;
@@ -80,43 +83,26 @@ impl<'a> Room<'a> {
         Ok(Usage { octets, full_since })
     }
 
-    /// Whether a message of this size fits. If not, the mailbox is marked as full.
+    /// Whether a message of this size fits: then that much is set aside for it. If not, the mailbox is
+    /// marked as full.
     ///
-    /// Nothing is set aside for it: of deliveries at the same moment a few may pass the quota together,
-    /// which Maildir++ takes for the price of having no lock.
+    /// Deliveries of this process at the same moment see one another, so that they do not pass the quota
+    /// together; those of another do not, which Maildir++ takes for the price of having no lock.
     ///
     /// # Errors
     /// If the mailbox cannot be read.
-    pub fn admit(&self, size: u64) -> Result<Result<(), NoRoom>, MailboxError> {
+    pub fn admit(&self, size: u64) -> Result<Result<Admitted<'_>, NoRoom>, MailboxError> {
         if size > self.quota {
             return Ok(Err(NoRoom::TooLarge));
         }
-        if size <= self.free(self.octets()?) {
-            return Ok(Ok(()));
+        let path = self.maildir.path();
+        let mut underway = underway(path);
+        let others = underway.get(path).copied().unwrap_or(0);
+        if size <= self.free(self.octets()?).saturating_sub(others) {
+            underway.insert(path.to_path_buf(), others + size);
+            return Ok(Ok(Admitted { room: self, size }));
         }
         Ok(Err(NoRoom::Full { since: self.mark_full() }))
-    }
-
-    /// Notes that a message of this size was added. Gives the parts of a hundred that are passed now and
-    /// were not before, the first to note it only: then the owner is to be told.
-    ///
-    /// # Errors
-    /// If the mailbox cannot be read.
-    pub fn added(&self, size: u64) -> Result<Option<u8>, MailboxError> {
-        append(self.maildir, Amount::of(size, 1));
-        let octets = self.octets()?;
-        self.is_there_again(octets);
-        let mut told = None;
-        for parts in WARNINGS {
-            let marker = self.marker(&format!("warned-{parts}"));
-            let passed = u128::from(octets) * 100 >= u128::from(self.quota) * u128::from(parts);
-            if !passed {
-                remove(&marker);
-            } else if create(&marker).is_ok() && told.is_none() {
-                told = Some(parts);
-            }
-        }
-        Ok(told)
     }
 
     /// Notes that a message of this size is not there after all.
@@ -232,6 +218,73 @@ impl<'a> Room<'a> {
     }
 }
 
+/// Room that is set aside for a message, until that is added or this is dropped.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    room: &'a Room<'a>,
+    size: u64,
+}
+
+impl Admitted<'_> {
+    /// Notes that the message was added, of this size on disk. Gives the parts of a hundred that are
+    /// passed now and were not before, the first to note it only: then the owner is to be told.
+    ///
+    /// # Errors
+    /// If the mailbox cannot be read.
+    pub fn added(self, size: u64) -> Result<Option<u8>, MailboxError> {
+        let room = self.room;
+        let mut underway = underway(room.maildir.path());
+        append(room.maildir, Amount::of(size, 1));
+        self.forget(&mut underway);
+        // Set free under the same lock as its line was written; not once more.
+        std::mem::forget(self);
+        drop(underway);
+        let octets = room.octets()?;
+        room.is_there_again(octets);
+        let mut told = None;
+        for parts in WARNINGS {
+            let marker = room.marker(&format!("warned-{parts}"));
+            let passed = u128::from(octets) * 100 >= u128::from(room.quota) * u128::from(parts);
+            if !passed {
+                remove(&marker);
+            } else if create(&marker).is_ok() && told.is_none() {
+                told = Some(parts);
+            }
+        }
+        Ok(told)
+    }
+
+    fn forget(&self, underway: &mut Underway) {
+        let path = self.room.maildir.path();
+        if let Some(octets) = underway.get_mut(path) {
+            *octets = octets.saturating_sub(self.size);
+            if *octets == 0 {
+                underway.remove(path);
+            }
+        }
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.forget(&mut underway(self.room.maildir.path()));
+    }
+}
+
+/// Octets that are set aside in each mailbox.
+type Underway = BTreeMap<PathBuf, u64>;
+
+/// What is underway in this process, for this mailbox and others: in many parts, so that one mailbox that
+/// is being counted keeps few others waiting.
+fn underway(path: &Path) -> MutexGuard<'static, Underway> {
+    static PARTS: [Mutex<Underway>; 64] = [const { Mutex::new(BTreeMap::new()) }; 64];
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    // The remainder is below 64.
+    let part = (hasher.finish() % PARTS.len() as u64) as usize;
+    PARTS[part].lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Notes that messages were removed: so many octets, so many messages. Where nobody keeps count,
 /// nothing is noted.
 pub(crate) fn removed(maildir: &Maildir, octets: u64, messages: u64) {
@@ -300,6 +353,10 @@ mod tests {
         fs::write(maildir.path().join(name), vec![b'x'; octets]).unwrap();
     }
 
+    fn add(room: &Room<'_>, size: u64) -> Option<u8> {
+        room.admit(size).unwrap().unwrap().added(size).unwrap()
+    }
+
     fn told(maildir: &Maildir) -> String {
         fs::read_to_string(path(maildir)).unwrap()
     }
@@ -321,7 +378,7 @@ mod tests {
         assert_eq!(fs::read_dir(maildir.path().join("tmp")).unwrap().count(), 1);
         // What nobody notes is not seen, as it is not looked for.
         put(&maildir, "new/4.d.host", 50);
-        Room::of(&maildir, QUOTA, now).added(100).unwrap();
+        add(&Room::of(&maildir, QUOTA, now), 100);
         assert_eq!(octets(&maildir, QUOTA, now), 600);
         Room::of(&maildir, QUOTA, now).taken_back(100);
         let listing = Listing::read(&maildir).unwrap();
@@ -358,18 +415,24 @@ mod tests {
         let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let at = |seconds| Room::of(&maildir, QUOTA, begin + Duration::from_secs(seconds));
         put(&maildir, "new/1.a.host", 9_000);
-        assert_eq!(at(0).admit(10_001).unwrap(), Err(NoRoom::TooLarge));
-        assert_eq!(at(0).admit(1_000).unwrap(), Ok(()));
+        assert_eq!(at(0).admit(10_001).unwrap().map(drop), Err(NoRoom::TooLarge));
+        assert_eq!(at(0).admit(1_000).unwrap().map(drop), Ok(()));
         assert_eq!(at(0).usage().unwrap(), Usage { octets: 9_000, full_since: None });
-        assert_eq!(at(5).admit(1_001).unwrap(), Err(NoRoom::Full { since: begin + Duration::from_secs(5) }));
-        assert_eq!(at(9).admit(1_001).unwrap(), Err(NoRoom::Full { since: begin + Duration::from_secs(5) }));
+        assert_eq!(
+            at(5).admit(1_001).unwrap().map(drop),
+            Err(NoRoom::Full { since: begin + Duration::from_secs(5) })
+        );
+        assert_eq!(
+            at(9).admit(1_001).unwrap().map(drop),
+            Err(NoRoom::Full { since: begin + Duration::from_secs(5) })
+        );
         // There is a tenth free: enough to say that there is room.
         assert_eq!(at(9).usage().unwrap().full_since, None);
         put(&maildir, "new/2.b.host", 800);
-        at(10).added(800).unwrap();
+        add(&at(10), 800);
         assert!(at(10).admit(300).unwrap().is_err());
         // One that just fits changes nothing about that.
-        at(11).added(10).unwrap();
+        add(&at(11), 10);
         assert_eq!(at(12).usage().unwrap().full_since, Some(begin + Duration::from_secs(10)));
         removed(&maildir, 9_000, 1);
         assert_eq!(at(13).usage().unwrap().full_since, None);
@@ -393,13 +456,13 @@ mod tests {
         room.usage().unwrap();
         let steps = [(7_999, None), (1, Some(80)), (100, None), (1_400, Some(95)), (100, None)];
         for (size, expected) in steps {
-            assert_eq!(room.added(size).unwrap(), expected, "{size}");
+            assert_eq!(add(&room, size), expected, "{size}");
         }
         removed(&maildir, 9_000, 4);
-        assert_eq!(room.added(1).unwrap(), None);
+        assert_eq!(add(&room, 1), None);
         // Both at once are told as one.
-        assert_eq!(room.added(9_000).unwrap(), Some(95));
-        assert_eq!(room.added(10).unwrap(), None);
+        assert_eq!(add(&room, 9_000), Some(95));
+        assert_eq!(add(&room, 10), None);
     }
 
     #[test]
@@ -409,5 +472,18 @@ mod tests {
         let room = Room::of(&maildir, QUOTA, SystemTime::now());
         assert!(matches!(room.usage(), Err(MailboxError::Missing(_))));
         assert!(!maildir.path().exists());
+    }
+
+    #[test]
+    fn deliveries_at_the_same_moment_see_one_another() {
+        let (_dir, maildir) = mailbox();
+        let room = Room::of(&maildir, QUOTA, SystemTime::now());
+        let first = room.admit(6_000).unwrap().unwrap();
+        assert!(room.admit(6_000).unwrap().is_err());
+        drop(first);
+        let second = room.admit(6_000).unwrap().unwrap();
+        second.added(5_900).unwrap();
+        assert!(room.admit(4_101).unwrap().is_err());
+        assert!(room.admit(4_100).unwrap().is_ok());
     }
 }
