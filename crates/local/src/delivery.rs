@@ -84,15 +84,15 @@ pub fn deliver(jobs: &[Job], terms: &Terms) -> Vec<Outcome> {
         }
     }
     // Each directory is synced once for all that was renamed into it.
-    let mut published: BTreeMap<PathBuf, (&Maildir, Vec<(usize, Outcome)>)> = BTreeMap::new();
+    let mut published: BTreeMap<PathBuf, Published<'_>> = BTreeMap::new();
     for (at, Draft { file, warn }) in written {
         let size = file.size();
         let maildir = &jobs[at].maildir;
         match file.publish() {
             Ok(()) => {
-                let (_, files) =
-                    published.entry(maildir.path().to_path_buf()).or_insert_with(|| (maildir, Vec::new()));
-                files.push((at, Outcome::Delivered { size, warn }));
+                let path = maildir.path().to_path_buf();
+                let there = published.entry(path).or_insert_with(|| Published { maildir, files: Vec::new() });
+                there.files.push((at, Outcome::Delivered { size, warn }));
             }
             Err(error) => {
                 if let Limit::AtMost(quota) = jobs[at].quota {
@@ -102,7 +102,7 @@ pub fn deliver(jobs: &[Job], terms: &Terms) -> Vec<Outcome> {
             }
         }
     }
-    for (maildir, files) in published.into_values() {
+    for Published { maildir, files } in published.into_values() {
         let synced = maildir.sync_new();
         for (at, delivered) in files {
             outcomes[at] = Some(match &synced {
@@ -112,6 +112,12 @@ pub fn deliver(jobs: &[Job], terms: &Terms) -> Vec<Outcome> {
         }
     }
     outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(left_out)).collect()
+}
+
+/// What was renamed into one mailbox, and counts as soon as that is synced.
+struct Published<'a> {
+    maildir: &'a Maildir,
+    files: Vec<(usize, Outcome)>,
 }
 
 /// A file that waits in `tmp/`.
@@ -185,8 +191,8 @@ fn full(none: NoRoom, grace: Duration) -> Outcome {
     }
 }
 
-/// In qmail's words where it has some. All of these may be mended, so none is for good.
 impl From<&MailboxError> for Outcome {
+    /// In qmail's words where it has some. All of these may be mended, so none is for good.
     fn from(error: &MailboxError) -> Outcome {
         let reason = match error {
             MailboxError::Missing(_) => format!("Unable to chdir to maildir. (#4.2.1) {error}"),

@@ -158,7 +158,7 @@ impl Errand {
     ///
     /// # Errors
     /// If a program cannot be told what it is to be told.
-    pub fn next(&mut self) -> Result<Step, Outcome> {
+    pub fn next_step(&mut self) -> Result<Step, Outcome> {
         while let Some(order) = self.instructions.next() {
             match order {
                 Order::Mailbox if self.assignment.has_it => self.done.in_mailbox = true,
@@ -373,7 +373,7 @@ mod tests {
             Err(outcome) => return (steps, Err(outcome)),
         };
         loop {
-            let step = match errand.next() {
+            let step = match errand.next_step() {
                 Ok(Step::Done(done)) => return (steps, Ok(done)),
                 Ok(step) => step,
                 Err(outcome) => return (steps, Err(outcome)),
@@ -537,7 +537,7 @@ mod tests {
             Host::parse("x.example").unwrap(),
         );
         hostile.reverse_path = ReversePath::Address(nasty);
-        let Ok(Step::Program(program)) = begin(hostile).unwrap().next() else { panic!("a program") };
+        let Ok(Step::Program(program)) = begin(hostile).unwrap().next_step() else { panic!("a program") };
         assert_eq!(program.command, "echo \"$SENDER\"");
         let value = |name: &str| {
             let of = |(other, value): &(&str, Vec<u8>)| (*other == name).then(|| value.clone());

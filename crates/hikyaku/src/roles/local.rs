@@ -317,7 +317,7 @@ async fn obey(
         }
     };
     loop {
-        let step = errand.next()?;
+        let step = errand.next_step()?;
         if begun.elapsed() > steps_begin_within(&house.delivery) && !matches!(step, Step::Done(_)) {
             let reason = "The instructions take too long. (#4.3.0)".into();
             return Err(local::Outcome::Deferred { reason });

@@ -172,7 +172,8 @@ impl House {
             most: settings.limits.clone(),
         };
         let (stop, stopping) = watch::channel(false);
-        let scheduler = Scheduler::new(queue.clone(), known, local, Client::new(PATIENCE), settings, notices, ids);
+        let scheduler =
+            Scheduler::new(queue.clone(), known, local, Client::new(PATIENCE), settings, notices, ids);
         tokio::spawn(scheduler.run(stopping));
         House { queue, intake, fellows, key, stop, _spool: spool }
     }
