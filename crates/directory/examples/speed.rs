@@ -8,7 +8,7 @@ use std::error::Error;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use directory::{Actor, NewAccount, Password, Settings, Store};
+use directory::{Actor, NewAccount, NewPassword, Password, Settings, Store};
 use envelope::{AccountName, Address, DomainKind, Language};
 
 const ADDRESSES_EACH: u32 = 10;
@@ -21,10 +21,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = Store::open(&path, Settings::new("/var/mail/hikyaku"))?;
     let who = Actor::Server;
     store.add_domain("pobox.example".parse()?, DomainKind::Provider, &who)?;
-    let password = Some(Password::new("abc-try".into())?);
-    let new = NewAccount { name: "abc".parse()?, password, language: Language::Ja, operator: true };
+    let password = Some(NewPassword::Password(Password::new("abc-try".into())?));
+    let name = "abc".parse()?;
+    let new = NewAccount { name, password, language: Language::Ja, operator: true, plan: None };
     store.add_account(new, &who)?;
-    store.add_domain("shop.example".parse()?, DomainKind::Virtual { owner: "abc".parse()? }, &who)?;
+    store.add_domain(
+        "shop.example".parse()?,
+        DomainKind::Virtual { owner: "abc".parse()?, prefix: None },
+        &who,
+    )?;
     // All at once: one by one, each would wait for the disk.
     let file = rusqlite::Connection::open(&path)?;
     file.execute(
@@ -61,13 +66,32 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let names: Vec<AccountName> =
         scattered(accounts).map(|number| format!("user{number}").parse()).collect::<Result<_, _>>()?;
-    for (what, candidates) in [
-        ("own", &[".qmail-list7", ".qmail-default"][..]),
-        ("none", &[".qmail-foo-bar", ".qmail-foo-default", ".qmail-default"]),
+    // As delivery asks: where it leads, under which names it looks, and what the owner may.
+    for (what, pattern, files) in [
+        ("own instructions", "list7@user#.pobox.example", &[".qmail-list7"][..]),
+        ("none", "foo-bar@user#.pobox.example", &[".qmail-foo-bar", ".qmail-foo-default", ".qmail-default"]),
     ] {
-        let mut next = names.iter();
-        let find = || next.next().is_some_and(|name| store.find_instructions(name, candidates).is_ok());
-        print(&format!("find_instructions, {what}"), measure(find));
+        let addresses: Vec<Address> = scattered(accounts)
+            .map(|number| pattern.replace('#', &number.to_string()).parse())
+            .collect::<Result<_, _>>()?;
+        let mut next = addresses.iter().zip(&names);
+        let route = || {
+            let Some((address, name)) = next.next() else { return false };
+            let asked = store.snapshot(|snapshot| {
+                snapshot.resolve(address)?;
+                let mut found = None;
+                for file in files {
+                    found = snapshot.instructions(name, file)?;
+                }
+                if found.is_some() {
+                    snapshot.has_instructions(name, ".qmail-list7-owner")?;
+                    snapshot.effective_plan(name)?;
+                }
+                Ok(found)
+            });
+            asked.is_ok()
+        };
+        print(&format!("route, {what}"), measure(route));
     }
     let now = 1_800_000_000;
     let clients: Vec<IpAddr> = scattered(accounts).map(|number| IpAddr::V4(number.into())).collect();
@@ -78,15 +102,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     print("windows", measure(|| next.next().is_some_and(|client| store.windows(*client, now).is_ok())));
     let to: [Address; 1] = ["a@there.example".parse()?];
     let mut next = names.iter();
-    let may_send = || next.next().is_some_and(|name| store.may_send(name, &to, 1, now).is_ok());
+    let may_send = || next.next().is_some_and(|name| store.may_send(name, now).is_ok());
     print("may_send", measure(may_send));
     let mut next = names.iter();
-    let count = || next.next().is_some_and(|name| store.count_sent(name, &to, now).is_ok());
-    print("count_sent", measure(count));
+    let count = || next.next().is_some_and(|name| store.count(name, &to, 1, now).is_ok());
+    print("count", measure(count));
     let started = Instant::now();
     store.flush_usage();
     print("flush_usage, what is left", started.elapsed());
-    print("scram_keys, unknown name", measure(|| store.scram_keys("nobody").is_ok()));
+    for name in ["abc", "nobody"] {
+        let challenge = || store.scram_challenge(name).is_ok();
+        print(&format!("scram_challenge, {name}"), measure(challenge));
+    }
     print("change_count", measure(|| store.change_count().is_ok()));
     let started = Instant::now();
     store.login("abc", "abc-try")?;

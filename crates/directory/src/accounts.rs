@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use envelope::{Account, AccountName, AccountState, Domain, Language, Mailbox};
+use envelope::{Account, AccountName, AccountState, Domain, Language, Mailbox, PlanName};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::audit::{Actor, Change};
-use crate::domains;
 use crate::error::{ChangeError, StoreError};
 use crate::password::Password;
-use crate::rows;
-use crate::scram;
-use crate::store::{Settings, Store, unix_now};
+use crate::password_hash::PasswordHash;
+use crate::scram::{self, ScramKeys};
+use crate::store::{Settings, Store, Trail, unix_now};
 use crate::upgrade::Credentials;
+use crate::{app_passwords, domains, plans, rows};
 
 /// An account to be made.
 #[derive(Debug)]
@@ -20,18 +20,41 @@ pub struct NewAccount {
     /// Its name.
     pub name: AccountName,
     /// Its password; none means that nobody can log in yet.
-    pub password: Option<Password>,
+    pub password: Option<NewPassword>,
     /// The language it is written to in.
     pub language: Language,
     /// Whether it may rule the server, and is sent the postmaster's mail.
     pub operator: bool,
+    /// Its plan; none means the default plan.
+    pub plan: Option<PlanName>,
+}
+
+/// The password of a new account.
+#[derive(Debug)]
+pub enum NewPassword {
+    /// As its owner types it.
+    Password(Password),
+    /// Another system's hash of it.
+    Hash(PasswordHash),
+}
+
+/// What is to be changed of an account; what is not said stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountChanges {
+    /// Its plan.
+    pub plan: Option<PlanName>,
+    /// The language it is written to in.
+    pub language: Option<Language>,
+    /// Allowances by their names, and what it has otherwise than its plan says; none, that it has what
+    /// the plan says again.
+    pub allowances: Vec<(String, Option<String>)>,
 }
 
 impl Store {
     /// Makes an active account. Its Maildir is named, not made.
     ///
     /// # Errors
-    /// If the name is taken, or the name's sub-domain is hosted for somebody else.
+    /// If the name is taken, the name's sub-domain is hosted for somebody else, or there is no such plan.
     pub fn add_account(&self, new: NewAccount, who: &Actor) -> Result<Account, ChangeError> {
         self.add_account_after(new, who, |_| Ok(()))
     }
@@ -48,39 +71,86 @@ impl Store {
         who: &Actor,
         make_mailbox: impl FnOnce(&Account) -> Result<(), String>,
     ) -> Result<Account, ChangeError> {
-        let credentials = new.password.as_ref().map(|new| self.credentials(new.as_str())).transpose()?;
+        let new = self.with_credentials(new)?;
         self.change(who, |change, trail| {
-            if account(change, &new.name, &self.settings)?.is_some() {
-                return Err(ChangeError::AccountExists(new.name));
-            }
-            if let Some(domain) = domains::hosted_sub_domain(change, &new.name)? {
-                return Err(ChangeError::SubDomainTaken { domain, account: new.name });
-            }
-            change
-                .prepare_cached(
-                    "INSERT INTO accounts (name, password, state, language, operator, maildir, created)
-                     VALUES (?1, ?2, ?3, ?4, ?5, '', ?6)",
-                )?
-                .execute((
-                    new.name.as_str(),
-                    credentials.as_ref().map(|credentials| &credentials.hash),
-                    AccountState::Active.as_str(),
-                    new.language.as_str(),
-                    new.operator,
-                    unix_now(),
-                ))?;
-            let id = change.last_insert_rowid();
-            change
-                .prepare_cached("UPDATE accounts SET maildir = ?2 WHERE id = ?1")?
-                .execute((id, maildir_of(id, &new.name)))?;
-            scram::set_keys(change, id, credentials.as_ref().map(|credentials| &credentials.keys))?;
-            trail.note(&Change::AccountAdded(&new.name, new.operator))?;
-            let made = account(change, &new.name, &self.settings)?;
-            let made = made.ok_or_else(|| ChangeError::NoSuchAccount(new.name.clone()))?;
+            let made = add(change, trail, &new, &self.settings)?;
             match make_mailbox(&made) {
                 Ok(()) => Ok(made),
-                Err(reason) => Err(ChangeError::Mailbox { account: new.name, reason }),
+                Err(reason) => Err(ChangeError::Mailbox { account: made.name, reason }),
             }
+        })
+    }
+
+    /// Makes many accounts, all or none, and gives how many. Each comes with its line in the file that it
+    /// is from. `make_mailboxes` makes their Maildirs, as in [`Store::add_account_after`].
+    ///
+    /// # Errors
+    /// [`ChangeError::Line`] for the first that is refused, or [`ChangeError::Mailbox`] for the account
+    /// that `make_mailboxes` names.
+    pub fn import_accounts(
+        &self,
+        all: Vec<(u32, NewAccount)>,
+        who: &Actor,
+        make_mailboxes: impl FnOnce(&[Account]) -> Result<(), (AccountName, String)>,
+    ) -> Result<usize, ChangeError> {
+        let all: Vec<(u32, Adding)> = all
+            .into_iter()
+            .map(|(line, new)| Ok((line, self.with_credentials(new).map_err(|why| why.in_line(line))?)))
+            .collect::<Result<_, ChangeError>>()?;
+        self.change(who, |change, trail| {
+            let made: Vec<Account> = all
+                .iter()
+                .map(|(line, new)| add(change, trail, new, &self.settings).map_err(|why| why.in_line(*line)))
+                .collect::<Result<_, _>>()?;
+            make_mailboxes(&made).map_err(|(account, reason)| ChangeError::Mailbox { account, reason })?;
+            Ok(made.len())
+        })
+    }
+
+    fn with_credentials(&self, new: NewAccount) -> Result<Adding, ChangeError> {
+        let NewAccount { name, password, language, operator, plan } = new;
+        let (hash, keys) = match password {
+            None => (None, None),
+            Some(NewPassword::Password(password)) => {
+                let Credentials { hash, keys } = self.credentials(password.as_str())?;
+                (Some(hash), Some(keys))
+            }
+            Some(NewPassword::Hash(hash)) => (Some(hash.as_str().to_owned()), None),
+        };
+        Ok(Adding { name, hash, keys, language, operator, plan })
+    }
+
+    /// Changes an account: all of it, or nothing.
+    ///
+    /// # Errors
+    /// If there is no such account or plan, no such allowance, or a value does not suit it.
+    pub fn change_account(
+        &self,
+        name: &AccountName,
+        changes: &AccountChanges,
+        who: &Actor,
+    ) -> Result<(), ChangeError> {
+        self.change(who, |change, trail| {
+            let id = id_of(change, name)?;
+            if let Some(plan) = &changes.plan {
+                plans::assign(change, id, plan)?;
+                trail.note(&Change::PlanAssigned(name, plan))?;
+            }
+            if let Some(language) = changes.language {
+                change
+                    .prepare_cached("UPDATE accounts SET language = ?2 WHERE id = ?1")?
+                    .execute((id, language.as_str()))?;
+                trail.note(&Change::LanguageSet(name, language))?;
+            }
+            if !changes.allowances.is_empty() {
+                let mut overrides = plans::overrides(change, id)?;
+                for (allowance, value) in &changes.allowances {
+                    overrides.set(allowance, value.as_deref())?;
+                }
+                plans::write_overrides(change, id, &overrides)?;
+                trail.note(&Change::OverridesSet(name, &overrides))?;
+            }
+            Ok(())
         })
     }
 
@@ -119,23 +189,27 @@ impl Store {
         })
     }
 
-    /// Removes an account, and gives back what it was. What becomes of its Maildir is the
-    /// caller's matter; no later account gets the same one.
+    /// Removes an account, and gives back what it was. What is known of its use goes too. What becomes of
+    /// its Maildir is the caller's matter; no later account gets the same one.
     ///
     /// # Errors
     /// If there is none of this name, or it owns domains.
     pub fn remove_account(&self, name: &AccountName, who: &Actor) -> Result<Account, ChangeError> {
-        self.change(who, |change, trail| {
+        let (id, app_passwords, removed) = self.change(who, |change, trail| {
             let removed = account(change, name, &self.settings)?
                 .ok_or_else(|| ChangeError::NoSuchAccount(name.clone()))?;
+            let id = id_of(change, name)?;
             let domains = domains_of(change, name)?;
             if !domains.is_empty() {
                 return Err(ChangeError::OwnsDomains { account: name.clone(), domains });
             }
-            change.prepare_cached("DELETE FROM accounts WHERE name = ?1")?.execute([name.as_str()])?;
+            let app_passwords = app_passwords::ids(change, id)?;
+            change.prepare_cached("DELETE FROM accounts WHERE id = ?1")?.execute([id])?;
             trail.note(&Change::AccountRemoved(name))?;
-            Ok(removed)
-        })
+            Ok((id, app_passwords, removed))
+        })?;
+        self.usage().forget(id, &app_passwords);
+        Ok(removed)
     }
 
     /// Gives an account a new password, good from the next login on, and closes its relay windows.
@@ -173,6 +247,55 @@ impl Store {
             Ok(trail.note(&Change::StateSet(name, state))?)
         })
     }
+}
+
+/// An account to be made, and what is stored of its password.
+struct Adding {
+    name: AccountName,
+    hash: Option<String>,
+    keys: Option<ScramKeys>,
+    language: Language,
+    operator: bool,
+    plan: Option<PlanName>,
+}
+
+fn add(
+    change: &Connection,
+    trail: &mut Trail<'_>,
+    new: &Adding,
+    settings: &Settings,
+) -> Result<Account, ChangeError> {
+    let name = &new.name;
+    if id_if_any(change, name)?.is_some() {
+        return Err(ChangeError::AccountExists(name.clone()));
+    }
+    if let Some(domain) = domains::hosted_sub_domain(change, name)? {
+        return Err(ChangeError::SubDomainTaken { domain, account: name.clone() });
+    }
+    change
+        .prepare_cached(
+            "INSERT INTO accounts (name, password, state, language, operator, maildir, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, '', ?6)",
+        )?
+        .execute((
+            name.as_str(),
+            &new.hash,
+            AccountState::Active.as_str(),
+            new.language.as_str(),
+            new.operator,
+            unix_now(),
+        ))?;
+    let id = change.last_insert_rowid();
+    change
+        .prepare_cached("UPDATE accounts SET maildir = ?2 WHERE id = ?1")?
+        .execute((id, maildir_of(id, name)))?;
+    scram::set_keys(change, id, new.keys.as_ref())?;
+    trail.note(&Change::AccountAdded(name, new.operator))?;
+    if let Some(plan) = &new.plan {
+        plans::assign(change, id, plan)?;
+        trail.note(&Change::PlanAssigned(name, plan))?;
+    }
+    account(change, name, settings)?.ok_or_else(|| ChangeError::NoSuchAccount(name.clone()))
 }
 
 /// The columns that [`read_account`] reads, in its order.
@@ -271,6 +394,101 @@ mod tests {
         assert_eq!((made.state, made.language, made.operator), (AccountState::Active, Language::En, true));
         assert!(made.created > 1_700_000_000);
         assert_eq!(made.maildir, Path::new("/var/mail/hikyaku/01/abc.1/Maildir"));
+    }
+
+    #[test]
+    fn a_new_account_may_bring_a_hash_and_a_plan() {
+        let example = Example::empty();
+        let small = "small".parse().unwrap();
+        example.store.set_plan(&small, &envelope::Plan::default(), &WHO).unwrap();
+        let new = |account, plan: &str| {
+            let hash = PasswordHash::parse("$1$saltsalt$hvuf8zlFXCii1v88PlX3N1").unwrap();
+            let (password, plan) = (Some(NewPassword::Hash(hash)), Some(plan.parse().unwrap()));
+            NewAccount { password, plan, ..new_account(account) }
+        };
+        example.store.add_account(new("abc", "small"), &WHO).unwrap();
+        assert!(example.store.login("abc", "abc-try").is_ok());
+        assert_eq!(example.store.plan_of(&name("abc")).unwrap(), small);
+        let refused = example.store.add_account(new("def", "large"), &WHO).unwrap_err();
+        assert!(matches!(refused, ChangeError::NoSuchPlan(_)));
+        assert_eq!(example.store.account(&name("def")).unwrap(), None);
+    }
+
+    #[test]
+    fn accounts_are_imported_all_or_none() {
+        let example = Example::pobox();
+        let import = |names: &[&str], outcome: Result<(), (AccountName, String)>| {
+            let all = (1..).zip(names.iter().map(|account| new_account(account))).collect();
+            example.store.import_accounts(all, &WHO, |_| outcome)
+        };
+        let count = || example.store.accounts("", None, 1000).unwrap().len();
+        let refused = import(&["new1", "abc"], Ok(())).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "line 2: there is already an account abc; choose another name, or change it by \
+             `hikyaku account passwd abc`"
+        );
+        assert!(import(&["new1", "new1"], Ok(())).is_err());
+        let no_room = Err((name("new1"), "no room".into()));
+        assert!(matches!(import(&["new1"], no_room), Err(ChangeError::Mailbox { .. })));
+        assert_eq!(count(), 2);
+        assert_eq!(import(&["new1", "new2"], Ok(())).unwrap(), 2);
+        assert_eq!(count(), 4);
+    }
+
+    #[test]
+    fn an_account_is_changed_in_all_or_nothing() {
+        let example = Example::pobox();
+        let store = &example.store;
+        let change = |plan: &str, allowances: &[(&str, Option<&str>)]| {
+            let allowances =
+                allowances.iter().map(|(name, value)| ((*name).into(), value.map(Into::into))).collect();
+            let changes = AccountChanges {
+                plan: Some(plan.parse().unwrap()),
+                language: Some(Language::En),
+                allowances,
+            };
+            store.change_account(&name("abc"), &changes, &WHO)
+        };
+        let language = || store.account(&name("abc")).unwrap().unwrap().language;
+        assert!(matches!(change("none", &[]), Err(ChangeError::NoSuchPlan(_))));
+        assert!(matches!(change("default", &[("colour", Some("1"))]), Err(ChangeError::Allowance(_))));
+        assert_eq!(
+            (language(), store.audit_trail(1).unwrap()[0].what.contains("abc")),
+            (Language::Ja, false)
+        );
+        change("default", &[("forward_limit", Some("20")), ("quota_bytes", Some("1000"))]).unwrap();
+        change("default", &[("quota_bytes", None)]).unwrap();
+        let overrides = store.overrides(&name("abc")).unwrap();
+        assert_eq!(overrides, envelope::Overrides { forward_limit: Some(20), ..Default::default() });
+        assert_eq!(language(), Language::En);
+        assert!(store.change_account(&name("nobody"), &AccountChanges::default(), &WHO).is_err());
+    }
+
+    #[test]
+    fn what_is_known_of_an_accounts_use_goes_with_it() {
+        let example = Example::pobox();
+        let store = &example.store;
+        let now = 1_800_000_000;
+        let label = "phone".parse().unwrap();
+        let made = store.add_app_password(&name("abc"), &label, &WHO).unwrap();
+        for account in ["abc", "xyz"] {
+            store.count(&name(account), &["a@x.example".parse().unwrap()], 1, now).unwrap();
+            store.open_window("192.0.2.7".parse().unwrap(), &name(account), now).unwrap();
+        }
+        store.login("abc", made.as_str()).unwrap();
+        store.flush_usage();
+        let file = rusqlite::Connection::open(example.folder.path().join("directory.db-usage")).unwrap();
+        let rows = |table: &str| -> i64 {
+            file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        };
+        let all = || ["correspondents", "sent", "windows", "uses"].map(rows);
+        assert_eq!(all(), [2, 2, 2, 1]);
+        // One that is still to be written, too.
+        store.count(&name("abc"), &["b@x.example".parse().unwrap()], 1, now).unwrap();
+        store.remove_account(&name("abc"), &WHO).unwrap();
+        store.flush_usage();
+        assert_eq!(all(), [1, 1, 1, 0]);
     }
 
     #[test]

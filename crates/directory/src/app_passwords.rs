@@ -8,7 +8,7 @@ use std::fmt;
 use envelope::AccountName;
 use rand::TryRng;
 use rand::rngs::SysRng;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -127,18 +127,23 @@ impl Store {
         label: &Label,
         who: &Actor,
     ) -> Result<(), ChangeError> {
-        self.change(who, |change, trail| {
+        let removed: i64 = self.change(who, |change, trail| {
             let id = id_of(change, account)?;
             let removed = change
-                .prepare_cached("DELETE FROM app_passwords WHERE account = ?1 AND label = ?2")?
-                .execute((id, label.as_str()))?;
-            if removed == 0 {
+                .prepare_cached("DELETE FROM app_passwords WHERE account = ?1 AND label = ?2 RETURNING id")?
+                .query_row((id, label.as_str()), |row| row.get(0))
+                .optional()?;
+            let Some(removed) = removed else {
                 let (account, label) = (account.clone(), label.clone());
                 return Err(ChangeError::NoSuchAppPassword { account, label });
-            }
+            };
             end_grants(change, id)?;
-            Ok(trail.note(&Change::AppPasswordRemoved(account, label))?)
-        })
+            trail.note(&Change::AppPasswordRemoved(account, label))?;
+            Ok(removed)
+        })?;
+        self.usage().uses().forget(removed);
+        self.usage().changed();
+        Ok(())
     }
 
     /// Whether a password is an app password of this account, and if so, that it was used.
@@ -157,6 +162,14 @@ impl Store {
         }
         Ok(found.is_some())
     }
+}
+
+/// The rows of an account's app passwords, by which their uses are known.
+pub(crate) fn ids(moment: &Connection, account: i64) -> rusqlite::Result<Vec<i64>> {
+    moment
+        .prepare_cached("SELECT id FROM app_passwords WHERE account = ?1")?
+        .query_map([account], |row| row.get(0))?
+        .collect()
 }
 
 impl NewAppPassword {

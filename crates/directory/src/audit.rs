@@ -5,8 +5,10 @@
 
 use std::fmt;
 
-use envelope::{AccountName, AccountState, Domain, DomainKind, HostedDomain, Overrides, Plan, PlanName};
-use rusqlite::Connection;
+use envelope::{
+    AccountName, AccountState, Domain, DomainKind, HostedDomain, Language, Overrides, Plan, PlanName,
+};
+use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
@@ -57,12 +59,29 @@ impl Store {
         self.read(|reader| {
             let mut newest =
                 reader.prepare_cached("SELECT at, who, what FROM audit ORDER BY id DESC LIMIT ?1")?;
-            let entries = newest.query_map([limit], |row| {
-                Ok(AuditEntry { at: rows::seconds(row, 0)?, who: row.get(1)?, what: row.get(2)? })
-            })?;
+            let entries = newest.query_map([limit], read_entry)?;
             Ok(entries.collect::<Result<_, _>>()?)
         })
     }
+
+    /// The last changes of one account, the newest first, at most `limit`. There may be some though the
+    /// account is gone.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn audit_trail_of(&self, account: &AccountName, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read(|reader| {
+            let mut newest = reader.prepare_cached(
+                "SELECT at, who, what FROM audit WHERE account = ?1 ORDER BY id DESC LIMIT ?2",
+            )?;
+            let entries = newest.query_map((account.as_str(), limit), read_entry)?;
+            Ok(entries.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
+    Ok(AuditEntry { at: rows::seconds(row, 0)?, who: row.get(1)?, what: row.get(2)? })
 }
 
 /// A change on its way into the trail.
@@ -74,6 +93,7 @@ pub(crate) enum Change<'a> {
     AccountRemoved(&'a AccountName),
     PasswordSet(&'a AccountName),
     StateSet(&'a AccountName, AccountState),
+    LanguageSet(&'a AccountName, Language),
     PlanSet(&'a PlanName, &'a Plan),
     PlanRemoved(&'a PlanName),
     PlanAssigned(&'a AccountName, &'a PlanName),
@@ -90,15 +110,50 @@ pub(crate) enum Change<'a> {
     InstructionsRemoved(&'a AccountName, &'a Extension),
 }
 
+impl Change<'_> {
+    /// Of which account it is.
+    fn account(&self) -> Option<&AccountName> {
+        match self {
+            Change::DomainAdded(HostedDomain { kind: DomainKind::Virtual { owner, .. }, .. }) => Some(owner),
+            Change::CatchAllSet(_, account) => *account,
+            Change::DomainAdded(_)
+            | Change::DomainRemoved(_)
+            | Change::PlanSet(..)
+            | Change::PlanRemoved(_) => None,
+            Change::AccountAdded(account, _)
+            | Change::AccountRemoved(account)
+            | Change::PasswordSet(account)
+            | Change::StateSet(account, _)
+            | Change::LanguageSet(account, _)
+            | Change::PlanAssigned(account, _)
+            | Change::OverridesSet(account, _)
+            | Change::WindowsClosed(account)
+            | Change::PasswordHashSet(account)
+            | Change::PasswordStoredAnew(account)
+            | Change::AppPasswordAdded(account, _)
+            | Change::AppPasswordRemoved(account, _)
+            | Change::InstructionsSet(account, ..)
+            | Change::InstructionsImported(account, _)
+            | Change::InstructionsActive(account, ..)
+            | Change::InstructionsLabelled(account, _)
+            | Change::InstructionsRemoved(account, _) => Some(account),
+        }
+    }
+}
+
 impl fmt::Display for Change<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Change::DomainAdded(HostedDomain { name, kind: DomainKind::Provider }) => {
                 write!(f, "provider domain {name} added")
             }
-            Change::DomainAdded(HostedDomain { name, kind: DomainKind::Virtual { owner } }) => {
+            Change::DomainAdded(HostedDomain { name, kind: DomainKind::Virtual { owner, prefix: None } }) => {
                 write!(f, "virtual domain {name} of {owner} added")
             }
+            Change::DomainAdded(HostedDomain {
+                name,
+                kind: DomainKind::Virtual { owner, prefix: Some(prefix) },
+            }) => write!(f, "virtual domain {name} of {owner} added with the prefix {prefix}"),
             Change::DomainAdded(HostedDomain { name, kind: DomainKind::Alias { of } }) => {
                 write!(f, "alias domain {name} of {of} added")
             }
@@ -115,6 +170,9 @@ impl fmt::Display for Change<'_> {
             Change::AccountRemoved(name) => write!(f, "account {name} removed"),
             Change::PasswordSet(name) => write!(f, "password of {name} set"),
             Change::StateSet(name, state) => write!(f, "account {name} set to {state}"),
+            Change::LanguageSet(name, language) => {
+                write!(f, "account {name} is written to in {}", language.as_str())
+            }
             Change::PlanSet(name, plan) => write!(f, "plan {name} set to {plan}"),
             Change::PlanRemoved(name) => write!(f, "plan {name} removed"),
             Change::PlanAssigned(account, plan) => write!(f, "account {account} given plan {plan}"),
@@ -154,11 +212,14 @@ impl fmt::Display for Change<'_> {
 
 /// Notes a change in the transaction that makes it.
 pub(crate) fn note(transaction: &Connection, who: &Actor, change: &Change<'_>) -> rusqlite::Result<()> {
-    transaction.prepare_cached("INSERT INTO audit (at, who, what) VALUES (?1, ?2, ?3)")?.execute((
-        unix_now(),
-        who.to_string(),
-        change.to_string(),
-    ))?;
+    transaction
+        .prepare_cached("INSERT INTO audit (at, who, what, account) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((
+            unix_now(),
+            who.to_string(),
+            change.to_string(),
+            change.account().map(AccountName::as_str),
+        ))?;
     Ok(())
 }
 
@@ -197,6 +258,23 @@ mod tests {
         );
         assert!(trail.iter().all(|entry| entry.at > 1_700_000_000));
         assert_eq!(store.audit_trail(2).unwrap(), trail[..2]);
+    }
+
+    #[test]
+    fn the_trail_of_one_account_is_there_though_the_account_is_gone() {
+        let example = Example::pobox();
+        let store = &example.store;
+        store.set_state(&name("abc"), AccountState::Suspended, &WHO).unwrap();
+        store.remove_account(&name("abc"), &WHO).unwrap();
+        let trail = |account: &str, limit| -> Vec<String> {
+            let trail = store.audit_trail_of(&name(account), limit).unwrap();
+            trail.into_iter().map(|entry| entry.what).collect()
+        };
+        let all = ["account abc removed", "account abc set to suspended", "account abc added"];
+        assert_eq!(trail("abc", 9), all);
+        assert_eq!(trail("abc", 1), all[..1]);
+        assert_eq!(trail("xyz", 9), ["virtual domain shop.example of xyz added", "account xyz added"]);
+        assert_eq!(trail("ab", 9), [""; 0]);
     }
 
     #[test]

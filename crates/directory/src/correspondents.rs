@@ -42,10 +42,21 @@ impl Correspondent {
 #[derive(Default)]
 pub(crate) struct Correspondents {
     unwritten: HashMap<(i64, Correspondent), u64>,
+    /// Accounts that are gone, whose rows are still to be deleted.
+    forgotten: Vec<i64>,
 }
 
-/// A row to be written.
-pub(crate) type Written = ((i64, Correspondent), u64);
+/// What is to be written.
+pub(crate) struct Changed {
+    rows: Vec<((i64, Correspondent), u64)>,
+    forgotten: Vec<i64>,
+}
+
+impl Changed {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.forgotten.is_empty()
+    }
+}
 
 impl Correspondents {
     /// How many of these the account has not written to before.
@@ -72,17 +83,32 @@ impl Correspondents {
         self.unwritten.extend(all.iter().map(|one| ((account, *one), now / DAY)));
     }
 
+    /// The account is gone.
+    pub(crate) fn forget(&mut self, account: i64) {
+        self.unwritten.retain(|(of, _), _| *of != account);
+        self.forgotten.push(account);
+    }
+
     /// What is to be written, and is taken for written from now on.
-    pub(crate) fn take_changed(&mut self) -> Vec<Written> {
-        std::mem::take(&mut self.unwritten).into_iter().collect()
+    pub(crate) fn take_changed(&mut self) -> Changed {
+        let rows = std::mem::take(&mut self.unwritten).into_iter().collect();
+        Changed { rows, forgotten: std::mem::take(&mut self.forgotten) }
     }
 
     /// Writing failed: it is to be written still, but not without end.
-    pub(crate) fn not_written(&mut self, rows: &[Written]) {
-        self.unwritten.extend(rows.iter().copied().take(UNWRITTEN_MAX.saturating_sub(self.unwritten.len())));
+    pub(crate) fn not_written(&mut self, changed: Changed) {
+        let room = UNWRITTEN_MAX.saturating_sub(self.unwritten.len());
+        self.unwritten.extend(changed.rows.into_iter().take(room));
+        let room = UNWRITTEN_MAX.saturating_sub(self.forgotten.len());
+        self.forgotten.extend(changed.forgotten.into_iter().take(room));
     }
 
-    pub(crate) fn write(file: &Connection, rows: &[Written]) -> rusqlite::Result<()> {
+    pub(crate) fn write(file: &Connection, changed: &Changed) -> rusqlite::Result<()> {
+        let Changed { rows, forgotten } = changed;
+        let mut delete = file.prepare_cached("DELETE FROM correspondents WHERE account = ?1")?;
+        for account in forgotten {
+            delete.execute([account])?;
+        }
         let mut put = file.prepare_cached(
             "INSERT INTO correspondents VALUES (?1, ?2, ?3)
              ON CONFLICT (account, address) DO UPDATE SET day = excluded.day WHERE day < excluded.day",

@@ -1,6 +1,6 @@
 //! Domains: hosting them, and no longer.
 
-use envelope::{AccountName, Domain, DomainKind, HostedDomain};
+use envelope::{AccountName, Domain, DomainKind, HostedDomain, Prefix};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::accounts::{id_if_any, id_of};
@@ -31,8 +31,10 @@ impl Store {
                 return Err(ChangeError::SubDomainTaken { domain, account });
             }
             change
-                .prepare_cached("INSERT INTO domains (name, kind, owner, target) VALUES (?1, ?2, ?3, ?4)")?
-                .execute((hosted.name.as_str(), new.kind.as_str(), new.owner, new.target))?;
+                .prepare_cached(
+                    "INSERT INTO domains (name, kind, owner, prefix, target) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute((hosted.name.as_str(), new.kind.as_str(), new.owner, new.prefix, new.target))?;
             trail.note(&Change::DomainAdded(&hosted))?;
             Ok(hosted)
         })
@@ -45,21 +47,28 @@ impl Store {
     /// If the store fails.
     pub fn domains(&self) -> Result<Vec<HostedDomain>, StoreError> {
         self.read(|reader| {
-            let mut all = reader.prepare_cached(
-                "SELECT domains.name, domains.kind, accounts.name, targets.name FROM domains
-                 LEFT JOIN accounts ON accounts.id = domains.owner
-                 LEFT JOIN domains AS targets ON targets.id = domains.target ORDER BY domains.id",
-            )?;
-            let domains = all.query_map([], |row| {
-                let kind = match kind(row, 1)? {
-                    Kind::Provider => DomainKind::Provider,
-                    Kind::Virtual => DomainKind::Virtual { owner: rows::parsed(row, 2)? },
-                    Kind::Alias => DomainKind::Alias { of: rows::parsed(row, 3)? },
-                    Kind::Relay => DomainKind::Relay,
-                };
-                Ok(HostedDomain { name: rows::parsed(row, 0)?, kind })
-            })?;
+            let mut all = reader.prepare_cached(concat!("SELECT ", columns!(), " ORDER BY domains.id"))?;
+            let domains = all.query_map([], read_domain)?;
             Ok(domains.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// One domain, and what belongs to it.
+    ///
+    /// # Errors
+    /// If it is not hosted.
+    pub fn domain(&self, name: &Domain) -> Result<DomainDetails, ChangeError> {
+        self.ask(|moment| {
+            let hosted = moment
+                .prepare_cached(concat!("SELECT ", columns!(), " WHERE domains.name = ?1"))?
+                .query_row([name.as_str()], read_domain)
+                .optional()?
+                .ok_or_else(|| ChangeError::NoSuchDomain(name.clone()))?;
+            Ok(DomainDetails {
+                hosted,
+                catch_all: catch_all(moment, name)?,
+                aliases: aliases_of(moment, name)?,
+            })
         })
     }
 
@@ -116,15 +125,52 @@ impl Store {
     pub fn catch_all(&self, name: &Domain) -> Result<Option<AccountName>, ChangeError> {
         self.ask(|moment| {
             provider(moment, name)?;
-            Ok(moment
-                .prepare_cached(
-                    "SELECT accounts.name FROM domains JOIN accounts ON accounts.id = catch_all
-                     WHERE domains.name = ?1",
-                )?
-                .query_row([name.as_str()], |row| rows::parsed(row, 0))
-                .optional()?)
+            Ok(catch_all(moment, name)?)
         })
     }
+}
+
+/// A domain, and what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainDetails {
+    /// The domain.
+    pub hosted: HostedDomain,
+    /// Who receives what is for nobody directly under a provider domain.
+    pub catch_all: Option<AccountName>,
+    /// The domains that are aliases of it.
+    pub aliases: Vec<Domain>,
+}
+
+/// The columns that [`read_domain`] reads, and where they stand.
+macro_rules! columns {
+    () => {
+        "domains.name, domains.kind, accounts.name, domains.prefix, targets.name FROM domains
+         LEFT JOIN accounts ON accounts.id = domains.owner
+         LEFT JOIN domains AS targets ON targets.id = domains.target"
+    };
+}
+use columns;
+
+fn read_domain(row: &Row<'_>) -> rusqlite::Result<HostedDomain> {
+    let kind = match kind(row, 1)? {
+        Kind::Provider => DomainKind::Provider,
+        Kind::Virtual => {
+            DomainKind::Virtual { owner: rows::parsed(row, 2)?, prefix: rows::parsed_if_any(row, 3)? }
+        }
+        Kind::Alias => DomainKind::Alias { of: rows::parsed(row, 4)? },
+        Kind::Relay => DomainKind::Relay,
+    };
+    Ok(HostedDomain { name: rows::parsed(row, 0)?, kind })
+}
+
+fn catch_all(moment: &Connection, name: &Domain) -> rusqlite::Result<Option<AccountName>> {
+    moment
+        .prepare_cached(
+            "SELECT accounts.name FROM domains JOIN accounts ON accounts.id = catch_all
+             WHERE domains.name = ?1",
+        )?
+        .query_row([name.as_str()], |row| rows::parsed(row, 0))
+        .optional()
 }
 
 /// What the column `kind` says.
@@ -208,9 +254,10 @@ fn aliases_of(connection: &Connection, name: &Domain) -> rusqlite::Result<Vec<Do
 }
 
 /// A domain to be hosted, as its row has it.
-struct New {
+struct New<'a> {
     kind: Kind,
     owner: Option<i64>,
+    prefix: Option<&'a str>,
     target: Option<i64>,
     /// Whether accounts will have addresses and sub-domains under it.
     is_provider: bool,
@@ -218,14 +265,22 @@ struct New {
     belongs_to: Option<i64>,
 }
 
-impl New {
-    fn of(change: &Connection, kind: &DomainKind) -> Result<New, ChangeError> {
-        let plain = |kind| New { kind, owner: None, target: None, is_provider: false, belongs_to: None };
+impl New<'_> {
+    fn of<'a>(change: &Connection, kind: &'a DomainKind) -> Result<New<'a>, ChangeError> {
+        let plain = |kind| New {
+            kind,
+            owner: None,
+            prefix: None,
+            target: None,
+            is_provider: false,
+            belongs_to: None,
+        };
         Ok(match kind {
             DomainKind::Provider => New { is_provider: true, ..plain(Kind::Provider) },
-            DomainKind::Virtual { owner } => {
+            DomainKind::Virtual { owner, prefix } => {
                 let owner = Some(id_of(change, owner)?);
-                New { owner, belongs_to: owner, ..plain(Kind::Virtual) }
+                let prefix = prefix.as_ref().map(Prefix::as_str);
+                New { owner, prefix, belongs_to: owner, ..plain(Kind::Virtual) }
             }
             DomainKind::Alias { of } => {
                 let target = effective(change, of)?.ok_or_else(|| ChangeError::NoSuchDomain(of.clone()))?;
@@ -246,7 +301,7 @@ impl New {
 fn sub_domain_taken(
     connection: &Connection,
     name: &Domain,
-    new: &New,
+    new: &New<'_>,
 ) -> rusqlite::Result<Option<(Domain, AccountName)>> {
     if let Some((label, parent)) = name.split_first_label()
         && let Ok(account) = AccountName::parse(label)
@@ -406,6 +461,23 @@ mod tests {
         // An alias does not stand in for the last provider domain.
         example.store.remove_domain(&domain("mail.example"), &WHO).unwrap();
         assert!(example.store.remove_domain(&domain("pobox.example"), &WHO).is_err());
+    }
+
+    #[test]
+    fn a_domain_is_shown_with_what_belongs_to_it() {
+        let example = Example::pobox();
+        example.add_domain("mail.example", alias_of("pobox.example"));
+        example.store.set_catch_all(&domain("pobox.example"), Some(&name("abc")), &WHO).unwrap();
+        let kind = DomainKind::Virtual { owner: name("xyz"), prefix: Some("club".parse().unwrap()) };
+        example.add_domain("club.example", kind.clone());
+        let shown = |text: &str| example.store.domain(&domain(text));
+        let pobox = shown("pobox.example").unwrap();
+        assert_eq!((pobox.catch_all, pobox.aliases), (Some(name("abc")), vec![domain("mail.example")]));
+        assert_eq!(shown("club.example").unwrap().hosted.kind, kind);
+        assert_eq!(shown("mail.example").unwrap().hosted.kind, alias_of("pobox.example"));
+        assert!(matches!(shown("b.example"), Err(ChangeError::NoSuchDomain(_))));
+        let trail = example.store.audit_trail(1).unwrap();
+        assert_eq!(trail[0].what, "virtual domain club.example of xyz added with the prefix club");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use envelope::plan::NotAnAllowance;
 use envelope::{AccountName, Domain, PlanName};
 use rusqlite::ErrorCode;
 use thiserror::Error;
@@ -170,6 +171,17 @@ pub enum ChangeError {
         /// Why.
         reason: String,
     },
+    /// One of many that came in a file.
+    #[error("line {line}: {why}")]
+    Line {
+        /// Its line, counted from 1.
+        line: u32,
+        /// What is wrong with it.
+        why: Box<ChangeError>,
+    },
+    /// An allowance cannot be set so.
+    #[error(transparent)]
+    Allowance(#[from] NotAnAllowance),
     /// No plan has this name.
     #[error("there is no plan {0}; `hikyaku plan list` shows those there are")]
     NoSuchPlan(PlanName),
@@ -177,7 +189,9 @@ pub enum ChangeError {
     #[error("the default plan cannot be removed; change it by `hikyaku plan set default`")]
     DefaultPlan,
     /// Accounts would be left without a plan.
-    #[error("{accounts} account(s) have the plan {plan}; give them another by `hikyaku account plan` first")]
+    #[error(
+        "{accounts} account(s) have the plan {plan}; give them another by `hikyaku account set NAME --plan PLAN` first"
+    )]
     PlanInUse {
         /// The plan that was to go.
         plan: PlanName,
@@ -196,7 +210,7 @@ pub enum ChangeError {
     },
     /// No app password of the account has this label.
     #[error(
-        "account {account} has no app password \"{label}\"; `hikyaku account show {account}` shows those there are"
+        "account {account} has no app password \"{label}\"; `hikyaku account app-password list {account}` shows those there are"
     )]
     NoSuchAppPassword {
         /// Whose it would be.
@@ -238,6 +252,13 @@ pub enum ChangeError {
 impl From<rusqlite::Error> for ChangeError {
     fn from(error: rusqlite::Error) -> ChangeError {
         ChangeError::Store(error.into())
+    }
+}
+
+impl ChangeError {
+    /// The same, of the one in this line of a file.
+    pub(crate) fn in_line(self, line: u32) -> ChangeError {
+        ChangeError::Line { line, why: Box::new(self) }
     }
 }
 

@@ -69,9 +69,9 @@ pub(crate) fn password(text: &str) -> Password {
 }
 
 pub(crate) fn virtual_of(owner: &str) -> DomainKind {
-    DomainKind::Virtual { owner: name(owner) }
+    DomainKind::Virtual { owner: name(owner), prefix: None }
 }
 
 pub(crate) fn new_account(text: &str) -> NewAccount {
-    NewAccount { name: name(text), password: None, language: Language::Ja, operator: false }
+    NewAccount { name: name(text), password: None, language: Language::Ja, operator: false, plan: None }
 }

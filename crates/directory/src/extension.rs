@@ -9,8 +9,9 @@ use crate::label::is_unseen;
 
 /// What begins the name of each file of instructions in qmail.
 const FILE: &str = ".qmail";
-/// The longest extension in octets: a local-part's 64, and `-default`.
-const LENGTH_MAX: usize = 72;
+/// The longest extension in octets: a virtual domain's prefix of 32 with its dash, a local-part's 64, and
+/// `-default`.
+const LENGTH_MAX: usize = 105;
 
 /// One of the addresses of an account, as qmail names the file of its instructions: `.qmail` is the
 /// standard address `abc@pobox.example`, `.qmail-foo` is `foo@abc.pobox.example`, and
@@ -24,8 +25,8 @@ pub struct Extension(Box<str>);
 /// The text is no extension that can have instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "an address with instructions of its own has at most 72 octets before the @: letters, digits and any of \
-     !#$%&'*+-=?^_{{}}~.: (mail to others is delivered all the same)"
+    "an address with instructions of its own has letters, digits and any of !#$%&'*+-=?^_{{}}~.: before the @, and is \
+     not too long (mail to others is delivered all the same)"
 )]
 pub struct NotAnExtension;
 
@@ -160,10 +161,10 @@ mod tests {
             "a\nb",
             "a\u{202e}b",
             "a\u{3000}b",
-            &"x".repeat(73),
+            &"x".repeat(106),
             &"x".repeat(10_000),
-            // 72 octets, and 108 in lower case.
-            &"\u{23a}".repeat(36),
+            // 104 octets, and 156 in lower case.
+            &"\u{23a}".repeat(52),
         ] {
             assert_eq!(Extension::parse(Some(hostile)), Err(NotAnExtension), "{hostile}");
             assert_eq!(Extension::of_file(&format!(".qmail-{hostile}")), Err(NotAnExtension), "{hostile}");
@@ -176,7 +177,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_an_extension_or_an_error(typed in "\\PC{0,80}|[a-zA-Z.:-]{0,20}") {
+        fn any_text_is_an_extension_or_an_error(typed in "\\PC{0,110}|[a-zA-Z.:-]{0,20}") {
             if let Ok(extension) = Extension::parse(Some(&typed)) {
                 prop_assert_eq!(Extension::of_key(extension.key()), Ok(extension.clone()));
                 prop_assert_eq!(Extension::of_file(&extension.file_name()), Ok(extension.clone()));

@@ -8,10 +8,10 @@ use envelope::{AccountName, Plan};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{id_if_any, id_of};
+use crate::accounts::id_of;
 use crate::audit::{Actor, Change};
 use crate::error::{ChangeError, StoreError};
-use crate::extension::{Extension, key_of_file};
+use crate::extension::Extension;
 use crate::label::Label;
 use crate::plans::effective_plan;
 use crate::rows;
@@ -38,18 +38,18 @@ pub struct Instructions {
     pub updated: u64,
 }
 
-/// The instructions that delivery obeys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundInstructions {
-    /// Which of the candidates it was.
-    pub candidate: usize,
-    /// The text.
-    pub text: String,
+/// Instructions, and whose they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressedInstructions {
+    /// Whose.
+    pub account: AccountName,
+    /// What is to be done.
+    pub instructions: Instructions,
 }
 
 impl Store {
     /// Writes the instructions of an address. New ones are active; old ones keep their label, and whether
-    /// they are active.
+    /// they are active. Gives whether they are new.
     ///
     /// `check` sees the text and what the account may do, and says in a sentence what is wrong with it.
     ///
@@ -62,11 +62,15 @@ impl Store {
         text: &str,
         check: impl FnOnce(&str, &Plan) -> Result<(), String>,
         who: &Actor,
-    ) -> Result<(), ChangeError> {
+    ) -> Result<bool, ChangeError> {
         self.change(who, |change, trail| {
             let mut writing = Writing::begin(change, account)?;
+            let new = !change
+                .prepare_cached("SELECT 1 FROM instructions WHERE account = ?1 AND name = ?2")?
+                .exists((writing.id, extension.key()))?;
             writing.write(extension, text, check)?;
-            Ok(trail.note(&Change::InstructionsSet(account, extension, text.len()))?)
+            trail.note(&Change::InstructionsSet(account, extension, text.len()))?;
+            Ok(new)
         })
     }
 
@@ -198,6 +202,34 @@ impl Store {
         })
     }
 
+    /// A page of the instructions of all accounts, in the order of the accounts' names and of the file
+    /// names: at most `limit`, from the first after `after` on.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn instructions_of_all(
+        &self,
+        after: Option<(&AccountName, &Extension)>,
+        limit: u32,
+    ) -> Result<Vec<AddressedInstructions>, StoreError> {
+        self.read(|moment| {
+            let mut page = moment.prepare_cached(
+                "SELECT instructions.name, text, active, label, updated, accounts.name
+                 FROM accounts JOIN instructions ON account = accounts.id
+                 WHERE accounts.name >= ?1 AND (accounts.name, instructions.name) > (?1, ?2)
+                 ORDER BY accounts.name, instructions.name LIMIT ?3",
+            )?;
+            let (account, key) = after.map_or(("", ""), |(account, last)| (account.as_str(), last.key()));
+            let page = page.query_map((account, key, limit), |row| {
+                Ok(AddressedInstructions {
+                    account: rows::parsed(row, 5)?,
+                    instructions: read_instructions(row)?,
+                })
+            })?;
+            Ok(page.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Hands out all instructions of an account, in the order of their file names, a page at a time: what
     /// is changed meanwhile may be seen or not.
     ///
@@ -215,45 +247,6 @@ impl Store {
             after = Some(last.extension.clone());
             page.into_iter().for_each(&mut each);
         }
-    }
-
-    /// For delivery: the first of these names under which the account has active instructions. The names
-    /// are those of qmail's files, `.qmail-foo`, already folded, in the order in which they count.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn find_instructions(
-        &self,
-        account: &AccountName,
-        candidates: &[&str],
-    ) -> Result<Option<FoundInstructions>, StoreError> {
-        self.read(|moment| {
-            let Some(id) = id_if_any(moment, account)? else { return Ok(None) };
-            let mut find = moment.prepare_cached(
-                "SELECT text FROM instructions WHERE account = ?1 AND name = ?2 AND active",
-            )?;
-            for (candidate, name) in candidates.iter().enumerate() {
-                let Some(key) = key_of_file(name) else { continue };
-                if let Some(text) = find.query_row((id, key), |row| row.get(0)).optional()? {
-                    return Ok(Some(FoundInstructions { candidate, text }));
-                }
-            }
-            Ok(None)
-        })
-    }
-
-    /// For the `-owner` rule: under which of these names the account has active instructions.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn have_instructions(&self, account: &AccountName, names: &[&str]) -> Result<Vec<bool>, StoreError> {
-        self.read(|moment| {
-            let Some(id) = id_if_any(moment, account)? else { return Ok(vec![false; names.len()]) };
-            let mut find = moment
-                .prepare_cached("SELECT 1 FROM instructions WHERE account = ?1 AND name = ?2 AND active")?;
-            let exists = |name: &&str| key_of_file(name).map_or(Ok(false), |key| find.exists((id, key)));
-            Ok(names.iter().map(exists).collect::<Result<_, _>>()?)
-        })
     }
 }
 
@@ -344,32 +337,31 @@ mod tests {
         example.store.set_instructions(&name("abc"), &extension(typed), text, forwards, &WHO).unwrap();
     }
 
-    fn found(example: &Example, candidates: &[&str]) -> Option<(usize, String)> {
-        let found = example.store.find_instructions(&name("abc"), candidates).unwrap();
-        found.map(|found| (found.candidate, found.text))
+    fn found(example: &Example, file: &str) -> Option<String> {
+        example.store.snapshot(|snapshot| snapshot.instructions(&name("abc"), file)).unwrap()
+    }
+
+    fn has(example: &Example, account: &str, file: &str) -> bool {
+        example.store.snapshot(|snapshot| snapshot.has_instructions(&name(account), file)).unwrap()
     }
 
     #[test]
-    fn instructions_are_found_by_the_first_candidate_that_has_any() {
+    fn delivery_finds_instructions_by_the_name_of_their_file() {
         let example = Example::pobox();
         set(&example, "default", "&a@x.example\n");
         set(&example, "Foo.Bar", "&b@x.example\n");
         let standard = Extension::parse(None).unwrap();
         example.store.set_instructions(&name("abc"), &standard, "./Maildir/\n", forwards, &WHO).unwrap();
-        for (candidates, expected) in [
-            (&[".qmail-foo:bar", ".qmail-default"][..], Some((0, "&b@x.example\n"))),
-            (&[".qmail-foo", ".qmail-default"], Some((1, "&a@x.example\n"))),
-            (&[".qmail", ".qmaildefault"], Some((0, "./Maildir/\n"))),
-            (&[".qmail-foo", "", "/etc/passwd", "' OR 1=1 --"], None),
-            (&[], None),
+        for (file, text) in [
+            (".qmail-foo:bar", Some("&b@x.example\n")),
+            (".qmail-default", Some("&a@x.example\n")),
+            (".qmail", Some("./Maildir/\n")),
+            (".qmail-foo", None),
         ] {
-            assert_eq!(found(&example, candidates), expected.map(|(at, text)| (at, text.to_owned())));
+            assert_eq!(found(&example, file).as_deref(), text, "{file}");
+            assert_eq!(has(&example, "abc", file), text.is_some(), "{file}");
+            assert!(!has(&example, "xyz", file) && !has(&example, "nobody", file));
         }
-        assert_eq!(example.store.find_instructions(&name("xyz"), &[".qmail"]).unwrap(), None);
-        assert_eq!(example.store.find_instructions(&name("nobody"), &[".qmail"]).unwrap(), None);
-        let names = [".qmail-foo:bar", ".qmail-foo:bar-owner", ".qmail"];
-        assert_eq!(example.store.have_instructions(&name("abc"), &names).unwrap(), [true, false, true]);
-        assert_eq!(example.store.have_instructions(&name("nobody"), &names).unwrap(), [false; 3]);
     }
 
     #[test]
@@ -378,13 +370,13 @@ mod tests {
         let (abc, list) = (name("abc"), extension("list"));
         set(&example, "list", "&a@x.example\n");
         example.store.set_instructions_active(&abc, &list, false, &WHO).unwrap();
-        assert_eq!(found(&example, &[".qmail-list"]), None);
-        assert_eq!(example.store.have_instructions(&abc, &[".qmail-list"]).unwrap(), [false]);
+        assert_eq!(found(&example, ".qmail-list"), None);
+        assert!(!has(&example, "abc", ".qmail-list"));
         set(&example, "list", "&b@x.example\n");
         let kept = example.store.instructions(&abc, &list).unwrap().unwrap();
         assert_eq!((kept.active, kept.text.as_str()), (false, "&b@x.example\n"));
         example.store.set_instructions_active(&abc, &list, true, &WHO).unwrap();
-        assert_eq!(found(&example, &[".qmail-list"]), Some((0, "&b@x.example\n".into())));
+        assert_eq!(found(&example, ".qmail-list").as_deref(), Some("&b@x.example\n"));
     }
 
     #[test]
@@ -427,7 +419,7 @@ mod tests {
             ["'; DROP TABLE instructions; --\n", "# %s %n \u{202e}\n", "日本語 \\ \" `id` $(id)\n", ""]
         {
             set(&example, "foo", text);
-            assert_eq!(found(&example, &[".qmail-foo"]), Some((0, text.into())));
+            assert_eq!(found(&example, ".qmail-foo").as_deref(), Some(text));
         }
     }
 
@@ -461,6 +453,38 @@ mod tests {
     }
 
     #[test]
+    fn the_instructions_of_all_accounts_are_listed_by_pages() {
+        let example = Example::pobox();
+        example.add_account("ab");
+        for (account, typed) in [("xyz", "a"), ("abc", "b"), ("abc", "a"), ("ab", "z")] {
+            example
+                .store
+                .set_instructions(&name(account), &extension(typed), "&a@x.example\n", forwards, &WHO)
+                .unwrap();
+        }
+        let mut seen = Vec::new();
+        let mut after: Option<AddressedInstructions> = None;
+        loop {
+            let last = after.as_ref().map(|last| (&last.account, &last.instructions.extension));
+            let page = example.store.instructions_of_all(last, 2).unwrap();
+            seen.extend(page.iter().map(|one| format!("{} {}", one.account, one.instructions.extension)));
+            let Some(last) = page.into_iter().last() else { break };
+            after = Some(last);
+        }
+        assert_eq!(seen, ["ab .qmail-z", "abc .qmail-a", "abc .qmail-b", "xyz .qmail-a"]);
+    }
+
+    #[test]
+    fn whoever_writes_hears_whether_the_instructions_are_new() {
+        let example = Example::pobox();
+        let write = || {
+            let text = "&a@x.example\n";
+            example.store.set_instructions(&name("abc"), &extension("foo"), text, forwards, &WHO).unwrap()
+        };
+        assert!(write() && !write());
+    }
+
+    #[test]
     fn ten_thousand_addresses_are_imported_in_one_change_or_none_is() {
         let example = Example::pobox();
         let all: Vec<_> =
@@ -472,13 +496,13 @@ mod tests {
         let mut bad = all.clone();
         bad[9_999].1 = "&a@x.example\n".repeat(11);
         assert!(matches!(import(&bad), Err(ChangeError::Instructions { .. })));
-        assert_eq!(found(&example, &[".qmail-a0"]), None);
+        assert_eq!(found(&example, ".qmail-a0"), None);
         assert_eq!(import(&all).unwrap(), 10_000);
         assert_eq!(example.store.audit_trail(1).unwrap()[0].what, "10000 instructions of abc imported");
         let mut count = 0;
         example.store.export_instructions(&name("abc"), |_| count += 1).unwrap();
         assert_eq!(count, 10_000);
-        assert_eq!(found(&example, &[".qmail-a9999"]), Some((0, "&a9999@x.example\n".into())));
+        assert_eq!(found(&example, ".qmail-a9999").as_deref(), Some("&a9999@x.example\n"));
     }
 
     #[test]
@@ -518,6 +542,6 @@ mod tests {
         set(&example, "foo", "&a@x.example\n");
         example.store.remove_account(&name("abc"), &WHO).unwrap();
         example.add_account("abc");
-        assert_eq!(found(&example, &[".qmail-foo"]), None);
+        assert_eq!(found(&example, ".qmail-foo"), None);
     }
 }

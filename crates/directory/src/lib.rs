@@ -13,6 +13,7 @@
 //! | `plans.rs` | what an account may do, and how much of it |
 //! | `instructions.rs`, `extension.rs` | delivery instructions, and of which address they are |
 //! | `resolve.rs` | where an address leads: the one function for RCPT and for delivery |
+//! | `snapshot.rs` | several questions about one moment |
 //! | `login.rs` | who may in |
 //! | `password.rs`, `hashing.rs`, `verified.rs` | the rules for passwords, argon2id, and what of it is remembered |
 //! | `password_hash.rs`, `md5_crypt.rs`, `upgrade.rs` | hashes of older systems, and how they become ours |
@@ -54,6 +55,7 @@ mod resolve;
 mod rows;
 mod scram;
 mod sent;
+mod snapshot;
 mod store;
 mod upgrade;
 mod usage;
@@ -61,18 +63,20 @@ mod uses;
 mod verified;
 mod windows;
 
-pub use accounts::NewAccount;
+pub use accounts::{AccountChanges, NewAccount, NewPassword};
 pub use app_passwords::{AppPassword, NewAppPassword};
 pub use audit::{Actor, AuditEntry};
+pub use domains::DomainDetails;
 pub use error::{ChangeError, OpenError, StoreError};
 pub use events::{EVENTS_MAX, Events, EventsError, FAMILY_MAX};
 pub use extension::{Extension, NotAnExtension};
-pub use instructions::{FoundInstructions, INSTRUCTIONS_MAX, Instructions};
+pub use instructions::{AddressedInstructions, INSTRUCTIONS_MAX, Instructions};
 pub use label::{Label, NotALabel};
 pub use limits::{SendingRefused, SentSoFar};
 pub use login::{Login, LoginRefused};
 pub use password::{NotAPassword, Password};
 pub use password_hash::{NotAPasswordHash, PasswordHash};
-pub use scram::{ScramAccount, ScramKeys};
+pub use scram::{ScramChallenge, ScramLogin};
+pub use snapshot::Snapshot;
 pub use store::{Settings, Store};
 pub use windows::{NotAWindowLength, Window, WindowLength};

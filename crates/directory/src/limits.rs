@@ -1,7 +1,7 @@
-//! Whether an account may send one more message, and that it was sent.
+//! Whether an account may send one more message, and that it sends it.
 //!
-//! Asking counts nothing: [`Store::count_sent`] does, when the message was accepted. Two messages that
-//! are asked for at the same moment may both pass where one more was allowed.
+//! [`Store::may_send`] is asked early and counts nothing. [`Store::count`] judges and counts in one step,
+//! when all is known of the message: of two at the same moment only one passes where one more was allowed.
 
 use envelope::{AccountName, AccountState, Address, Limit, LimitReached, Plan, SendingLimit};
 use rusqlite::{Connection, OptionalExtension};
@@ -12,7 +12,7 @@ use crate::correspondents::Correspondent;
 use crate::error::StoreError;
 use crate::plans::effective_plan;
 use crate::rows;
-use crate::sent::{DAY, HOUR, Period};
+use crate::sent::{DAY, HOUR, Period, Periods};
 use crate::store::Store;
 
 /// Why an account may not send a message.
@@ -60,66 +60,49 @@ pub struct SentSoFar {
 }
 
 impl Store {
-    /// Whether an account may send one message of `size` bytes to these recipients at `now`, in seconds
-    /// since 1970.
+    /// Whether an account may send one more message of one recipient at `now`, in seconds since 1970.
+    /// Whether that recipient would be a new one is not asked.
     ///
     /// # Errors
     /// If it may not, or the store fails.
-    pub fn may_send(
+    pub fn may_send(&self, account: &AccountName, now: u64) -> Result<(), SendingRefused> {
+        let sender = self.active_sender(account)?;
+        sender.allows(&self.usage().sent().at(sender.id, now), 1)
+    }
+
+    /// Counts a message of `size` bytes to these recipients that is about to be accepted at `now`, in
+    /// seconds since 1970, if the account may send it.
+    ///
+    /// # Errors
+    /// If it may not, or the store fails: then nothing is counted.
+    pub fn count(
         &self,
         account: &AccountName,
         recipients: &[Address],
         size: u64,
         now: u64,
     ) -> Result<(), SendingRefused> {
-        let (id, state, plan) = self.sender(account)?.ok_or(SendingRefused::NoSuchAccount)?;
-        match state {
-            AccountState::Active => {}
-            AccountState::Suspended => return Err(SendingRefused::Suspended),
-            AccountState::ReceiveOnly => return Err(SendingRefused::ReceiveOnly),
-        }
-        if let Limit::AtMost(most) = plan.message_size_max
+        let sender = self.active_sender(account)?;
+        if let Limit::AtMost(most) = sender.plan.message_size_max
             && size > most
         {
             return Err(SendingRefused::TooLarge(most));
         }
-        let periods = self.usage().sent().at(id, now);
-        let count = recipients.len() as u64;
-        let (hour, day) = (Ask::of(&periods.hour, HOUR), Ask::of(&periods.day, DAY));
-        hour.allows(SendingLimit::MessagesPerHour, plan.messages_per_hour, periods.hour.messages, 1)?;
-        day.allows(SendingLimit::MessagesPerDay, plan.messages_per_day, periods.day.messages, 1)?;
-        hour.allows(
-            SendingLimit::RecipientsPerHour,
-            plan.recipients_per_hour,
-            periods.hour.recipients,
-            count,
-        )?;
-        day.allows(SendingLimit::RecipientsPerDay, plan.recipients_per_day, periods.day.recipients, count)?;
-        // Even if all were new: most often there is nothing to look up.
-        if !plan.new_recipients_per_day.allows(periods.day.new.saturating_add(count)) {
-            let new = self.usage().new_correspondents(id, &Correspondent::all(recipients), now)?;
-            let limit = plan.new_recipients_per_day;
-            day.allows(SendingLimit::NewRecipientsPerDay, limit, periods.day.new, new)?;
-        }
-        Ok(())
-    }
-
-    /// Counts a message that was accepted at `now`, in seconds since 1970.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn count_sent(
-        &self,
-        account: &AccountName,
-        recipients: &[Address],
-        now: u64,
-    ) -> Result<(), StoreError> {
-        let Some((id, ..)) = self.sender(account)? else { return Ok(()) };
+        let (id, count) = (sender.id, recipients.len() as u64);
         let all = Correspondent::all(recipients);
         let usage = self.usage();
+        // Until it is counted, nobody else is judged.
+        let _one_at_a_time = usage.counting();
+        let periods = usage.sent().at(id, now);
+        sender.allows(&periods, count)?;
         let new = usage.new_correspondents(id, &all, now)?;
+        if new > 0 {
+            let limit = sender.plan.new_recipients_per_day;
+            let day = Ask::of(&periods.day, DAY);
+            day.allows(SendingLimit::NewRecipientsPerDay, limit, periods.day.new, new)?;
+        }
         usage.correspondents().add(id, &all, now);
-        usage.sent().add(id, recipients.len() as u64, new, now);
+        usage.sent().add(id, count, new, now);
         usage.changed();
         Ok(())
     }
@@ -135,7 +118,7 @@ impl Store {
         which: SendingLimit,
         now: u64,
     ) -> Result<bool, StoreError> {
-        let Some((id, ..)) = self.sender(account)? else { return Ok(false) };
+        let Some(Sender { id, .. }) = self.sender(account)? else { return Ok(false) };
         let usage = self.usage();
         let first = {
             let mut sent = usage.sent();
@@ -156,7 +139,7 @@ impl Store {
     /// # Errors
     /// If the store fails.
     pub fn sent_so_far(&self, account: &AccountName, now: u64) -> Result<Option<SentSoFar>, StoreError> {
-        let Some((id, ..)) = self.sender(account)? else { return Ok(None) };
+        let Some(Sender { id, .. }) = self.sender(account)? else { return Ok(None) };
         let periods = self.usage().sent().at(id, now);
         Ok(Some(SentSoFar {
             messages_this_hour: periods.hour.messages,
@@ -167,11 +150,41 @@ impl Store {
         }))
     }
 
-    fn sender(&self, account: &AccountName) -> Result<Option<(i64, AccountState, Plan)>, StoreError> {
+    fn sender(&self, account: &AccountName) -> Result<Option<Sender>, StoreError> {
         self.read(|moment| {
             let Some((id, state)) = id_and_state(moment, account)? else { return Ok(None) };
-            Ok(effective_plan(moment, account)?.map(|plan| (id, state, plan)))
+            Ok(effective_plan(moment, account)?.map(|plan| Sender { id, state, plan }))
         })
+    }
+
+    fn active_sender(&self, account: &AccountName) -> Result<Sender, SendingRefused> {
+        let sender = self.sender(account)?.ok_or(SendingRefused::NoSuchAccount)?;
+        match sender.state {
+            AccountState::Active => Ok(sender),
+            AccountState::Suspended => Err(SendingRefused::Suspended),
+            AccountState::ReceiveOnly => Err(SendingRefused::ReceiveOnly),
+        }
+    }
+}
+
+/// An account that wants to send.
+struct Sender {
+    id: i64,
+    state: AccountState,
+    plan: Plan,
+}
+
+impl Sender {
+    /// Whether one more message of so many recipients is within the limits, whoever they are.
+    fn allows(&self, periods: &Periods, recipients: u64) -> Result<(), SendingRefused> {
+        use SendingLimit::{MessagesPerDay, MessagesPerHour, RecipientsPerDay, RecipientsPerHour};
+        let (plan, Periods { hour, day }) = (&self.plan, periods);
+        let (in_hour, in_day) = (Ask::of(hour, HOUR), Ask::of(day, DAY));
+        in_hour.allows(MessagesPerHour, plan.messages_per_hour, hour.messages, 1)?;
+        in_day.allows(MessagesPerDay, plan.messages_per_day, day.messages, 1)?;
+        in_hour.allows(RecipientsPerHour, plan.recipients_per_hour, hour.recipients, recipients)?;
+        in_day.allows(RecipientsPerDay, plan.recipients_per_day, day.recipients, recipients)?;
+        Ok(())
     }
 }
 
@@ -238,11 +251,8 @@ mod tests {
 
     /// Sends if it is allowed; else says which limit, and for how many seconds it holds.
     fn send(store: &Store, recipients: &[Address], now: u64) -> Result<(), (SendingLimit, Option<u64>)> {
-        match store.may_send(&name("abc"), recipients, 1000, now) {
-            Ok(()) => {
-                store.count_sent(&name("abc"), recipients, now).unwrap();
-                Ok(())
-            }
+        match store.count(&name("abc"), recipients, 1000, now) {
+            Ok(()) => Ok(()),
             Err(SendingRefused::LimitReached(reached)) => {
                 Err((reached.which, reached.until.map(|until| until - now)))
             }
@@ -324,7 +334,7 @@ mod tests {
     fn the_owner_is_told_once_of_each_limit_in_its_period() {
         let store = &Example::pobox().store;
         let told = |which, now| store.tell_of_limit(&name("abc"), which, now).unwrap();
-        store.count_sent(&name("abc"), &to(1), NOW).unwrap();
+        send(store, &to(1), NOW).unwrap();
         assert!(told(SendingLimit::MessagesPerHour, NOW) && !told(SendingLimit::MessagesPerHour, NOW + 3599));
         assert!(told(SendingLimit::RecipientsPerHour, NOW) && told(SendingLimit::MessagesPerDay, NOW));
         assert!(told(SendingLimit::MessagesPerHour, NOW + 3600));
@@ -338,7 +348,12 @@ mod tests {
     #[test]
     fn who_is_suspended_or_may_only_receive_or_is_gone_may_not_send() {
         let example = Example::pobox();
-        let ask = || example.store.may_send(&name("abc"), &to(1), 1, NOW).unwrap_err();
+        let ask = || {
+            let early = example.store.may_send(&name("abc"), NOW).unwrap_err();
+            let late = example.store.count(&name("abc"), &to(1), 1, NOW).unwrap_err();
+            assert_eq!(early.to_string(), late.to_string());
+            late
+        };
         let set = |state| example.store.set_state(&name("abc"), state, &WHO).unwrap();
         set(AccountState::Suspended);
         assert!(matches!(ask(), SendingRefused::Suspended));
@@ -346,19 +361,69 @@ mod tests {
         assert!(matches!(ask(), SendingRefused::ReceiveOnly));
         example.store.remove_account(&name("abc"), &WHO).unwrap();
         assert!(matches!(ask(), SendingRefused::NoSuchAccount));
-        example.store.count_sent(&name("abc"), &to(1), NOW).unwrap();
     }
 
     #[test]
     fn a_message_may_be_as_large_as_the_plan_says() {
         let example = with(Overrides { message_size_max: Some(Limit::AtMost(1000)), ..Overrides::default() });
-        let ask = |size| example.store.may_send(&name("abc"), &to(1), size, NOW);
+        let ask = |size| example.store.count(&name("abc"), &to(1), size, NOW);
         assert!(ask(1000).is_ok());
         let refused = ask(1001).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "the message is larger than the 1000 bytes that the account's plan allows"
         );
+    }
+
+    #[test]
+    fn who_asks_early_hears_of_a_limit_and_counts_nothing() {
+        let overrides = Overrides {
+            messages_per_hour: Some(Limit::AtMost(2)),
+            new_recipients_per_day: Some(Limit::AtMost(1)),
+            ..Overrides::default()
+        };
+        let store = &with(overrides).store;
+        let ask = || store.may_send(&name("abc"), NOW);
+        (0..5).for_each(|_| ask().unwrap());
+        assert_eq!(send(store, &to(1), NOW), Ok(()));
+        // He may write to the same person once more.
+        ask().unwrap();
+        assert_eq!(send(store, &to(1), NOW), Ok(()));
+        let reached = LimitReached { which: SendingLimit::MessagesPerHour, most: 2, until: Some(NOW + 3600) };
+        assert!(matches!(ask(), Err(SendingRefused::LimitReached(found)) if found == reached));
+    }
+
+    #[test]
+    fn a_limit_that_was_lowered_since_keeps_nobody_from_writing_to_whom_he_knows() {
+        let example = Example::pobox();
+        assert_eq!(send(&example.store, &to(5), NOW), Ok(()));
+        let none = Overrides { new_recipients_per_day: Some(Limit::AtMost(0)), ..Overrides::default() };
+        example.store.set_overrides(&name("abc"), &none, &WHO).unwrap();
+        assert_eq!(send(&example.store, &to(5), NOW), Ok(()));
+        assert_eq!(send(&example.store, &to(6), NOW), Err((SendingLimit::NewRecipientsPerDay, None)));
+    }
+
+    #[test]
+    fn of_messages_at_the_same_moment_no_more_pass_than_are_allowed() {
+        let overrides = Overrides {
+            messages_per_hour: Some(Limit::AtMost(50)),
+            new_recipients_per_day: Some(Limit::AtMost(30)),
+            ..Overrides::default()
+        };
+        let store = &with(overrides).store;
+        let passed: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|thread| {
+                    scope.spawn(move || {
+                        let to = |number| vec![format!("a{thread}-{number}@x.example").parse().unwrap()];
+                        (0..30).filter(|number| send(store, &to(*number), NOW).is_ok()).count()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(passed, 30);
+        assert_eq!(store.sent_so_far(&name("abc"), NOW).unwrap().unwrap().messages_this_hour, 30);
     }
 
     #[test]

@@ -189,7 +189,7 @@ pub(crate) fn named(moment: &Connection, settings: &Settings, text: &str) -> rus
     let Ok(domain) = Domain::parse(domain) else { return Ok(None) };
     Ok(match (Lookup { moment, settings }).hosted(&domain)? {
         Some(Hosted::Provider { .. }) => account(local_part, true),
-        Some(Hosted::Virtual(owner)) => {
+        Some(Hosted::Virtual { owner, .. }) => {
             LocalPart::new(local_part).ok().map(|_| Named { name: owner.account, hosted: true })
         }
         Some(Hosted::Relay) | None => account(local_part, false),

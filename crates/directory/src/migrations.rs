@@ -22,6 +22,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("instructions", include_str!("migrations/0005_instructions.sql")),
     ("domain_kinds", include_str!("migrations/0006_domain_kinds.sql")),
     ("files", include_str!("migrations/0007_files.sql")),
+    ("prefixes", include_str!("migrations/0008_prefixes.sql")),
+    ("audit_accounts", include_str!("migrations/0009_audit_accounts.sql")),
 ];
 
 /// The latest schema that this version knows.

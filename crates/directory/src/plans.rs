@@ -17,25 +17,40 @@ use crate::rows;
 use crate::store::Store;
 
 impl Store {
-    /// Makes a plan, or changes it for every account that has it.
+    /// Makes a plan, or changes it for every account that has it. A new one begins as the default plan
+    /// stands. Gives what it is now.
+    ///
+    /// # Errors
+    /// That of `make`, or if the store fails.
+    pub fn change_plan(
+        &self,
+        name: &PlanName,
+        make: impl FnOnce(&mut Plan) -> Result<(), ChangeError>,
+        who: &Actor,
+    ) -> Result<Plan, ChangeError> {
+        self.change(who, |change, trail| {
+            let present = plan(change, name.as_str())?;
+            let mut plan = match present {
+                Some(present) => present,
+                None => plan(change, PlanName::DEFAULT)?.unwrap_or_default(),
+            };
+            make(&mut plan)?;
+            write_plan(change, name, &plan)?;
+            trail.note(&Change::PlanSet(name, &plan))?;
+            Ok(plan)
+        })
+    }
+
+    /// Sets all of a plan.
     ///
     /// # Errors
     /// If the store fails.
     pub fn set_plan(&self, name: &PlanName, plan: &Plan, who: &Actor) -> Result<(), ChangeError> {
-        static SET: LazyLock<String> = LazyLock::new(|| {
-            let names = Plan::NAMES.join(", ");
-            let values = ", ?".repeat(Plan::NAMES.len());
-            let changes = each(|name| format!("{name} = excluded.{name}"));
-            format!(
-                "INSERT INTO plans (name, {names}) VALUES (?{values}) ON CONFLICT (name) DO UPDATE SET {changes}"
-            )
-        });
-        self.change(who, |change, trail| {
-            let numbers = plan.numbers().into_iter().map(Value::from);
-            let values = iter::once(Value::from(name.to_string())).chain(numbers);
-            change.prepare_cached(&SET)?.execute(params_from_iter(values))?;
-            Ok(trail.note(&Change::PlanSet(name, plan))?)
-        })
+        let all = |changed: &mut Plan| {
+            changed.clone_from(plan);
+            Ok(())
+        };
+        self.change_plan(name, all, who).map(drop)
     }
 
     /// All plans, in the order of their names.
@@ -87,10 +102,7 @@ impl Store {
         who: &Actor,
     ) -> Result<(), ChangeError> {
         self.change(who, |change, trail| {
-            let (account_id, plan_id) = (id_of(change, account)?, id_of_plan(change, plan)?);
-            change
-                .prepare_cached("UPDATE accounts SET plan = ?2 WHERE id = ?1")?
-                .execute((account_id, plan_id))?;
+            assign(change, id_of(change, account)?, plan)?;
             Ok(trail.note(&Change::PlanAssigned(account, plan))?)
         })
     }
@@ -123,16 +135,8 @@ impl Store {
         overrides: &Overrides,
         who: &Actor,
     ) -> Result<(), ChangeError> {
-        static SET: LazyLock<String> = LazyLock::new(|| {
-            let names = Plan::NAMES.join(", ");
-            let values = ", ?".repeat(Plan::NAMES.len());
-            format!("INSERT OR REPLACE INTO overrides (account, {names}) VALUES (?{values})")
-        });
         self.change(who, |change, trail| {
-            let id = id_of(change, account)?;
-            let numbers = overrides.numbers().into_iter().map(Value::from);
-            let values = iter::once(Value::from(id)).chain(numbers);
-            change.prepare_cached(&SET)?.execute(params_from_iter(values))?;
+            write_overrides(change, id_of(change, account)?, overrides)?;
             Ok(trail.note(&Change::OverridesSet(account, overrides))?)
         })
     }
@@ -142,22 +146,7 @@ impl Store {
     /// # Errors
     /// If there is no such account.
     pub fn overrides(&self, account: &AccountName) -> Result<Overrides, ChangeError> {
-        static OF_ACCOUNT: LazyLock<String> = LazyLock::new(|| {
-            let names = Plan::NAMES.join(", ");
-            format!(
-                "SELECT {names} FROM accounts LEFT JOIN overrides ON account = accounts.id WHERE name = ?1"
-            )
-        });
-        self.read(|reader| {
-            Ok(reader
-                .prepare_cached(&OF_ACCOUNT)?
-                .query_row([account.as_str()], |row| {
-                    let overrides = Overrides::of_numbers(&numbers(row, 0)?);
-                    overrides.ok_or_else(|| rows::unreadable(0, "overrides with a number out of range"))
-                })
-                .optional()?)
-        })?
-        .ok_or_else(|| ChangeError::NoSuchAccount(account.clone()))
+        self.ask(|moment| Ok(overrides(moment, id_of(moment, account)?)?))
     }
 
     /// What an account may after all: its plan, with its overrides. None if there is no such account.
@@ -182,6 +171,65 @@ pub(crate) fn effective_plan(
         )
     });
     connection.prepare_cached(&EFFECTIVE)?.query_row([account.as_str()], |row| read_plan(row, 0)).optional()
+}
+
+/// Gives an account, by its row, a plan.
+pub(crate) fn assign(change: &Connection, account: i64, plan: &PlanName) -> Result<(), ChangeError> {
+    let plan = id_of_plan(change, plan)?;
+    change.prepare_cached("UPDATE accounts SET plan = ?2 WHERE id = ?1")?.execute((account, plan))?;
+    Ok(())
+}
+
+/// What an account, by its row, has otherwise than its plan says.
+pub(crate) fn overrides(moment: &Connection, account: i64) -> rusqlite::Result<Overrides> {
+    static OF_ACCOUNT: LazyLock<String> =
+        LazyLock::new(|| format!("SELECT {} FROM overrides WHERE account = ?1", Plan::NAMES.join(", ")));
+    let found = moment
+        .prepare_cached(&OF_ACCOUNT)?
+        .query_row([account], |row| {
+            let overrides = Overrides::of_numbers(&numbers(row, 0)?);
+            overrides.ok_or_else(|| rows::unreadable(0, "overrides with a number out of range"))
+        })
+        .optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Sets all that an account, by its row, has otherwise than its plan says.
+pub(crate) fn write_overrides(
+    change: &Connection,
+    account: i64,
+    overrides: &Overrides,
+) -> rusqlite::Result<()> {
+    static SET: LazyLock<String> = LazyLock::new(|| {
+        let names = Plan::NAMES.join(", ");
+        let values = ", ?".repeat(Plan::NAMES.len());
+        format!("INSERT OR REPLACE INTO overrides (account, {names}) VALUES (?{values})")
+    });
+    let numbers = overrides.numbers().into_iter().map(Value::from);
+    let values = iter::once(Value::from(account)).chain(numbers);
+    change.prepare_cached(&SET)?.execute(params_from_iter(values))?;
+    Ok(())
+}
+
+fn write_plan(change: &Connection, name: &PlanName, plan: &Plan) -> rusqlite::Result<()> {
+    static SET: LazyLock<String> = LazyLock::new(|| {
+        let names = Plan::NAMES.join(", ");
+        let values = ", ?".repeat(Plan::NAMES.len());
+        let changes = each(|name| format!("{name} = excluded.{name}"));
+        format!(
+            "INSERT INTO plans (name, {names}) VALUES (?{values}) ON CONFLICT (name) DO UPDATE SET {changes}"
+        )
+    });
+    let numbers = plan.numbers().into_iter().map(Value::from);
+    let values = iter::once(Value::from(name.to_string())).chain(numbers);
+    change.prepare_cached(&SET)?.execute(params_from_iter(values))?;
+    Ok(())
+}
+
+fn plan(moment: &Connection, name: &str) -> rusqlite::Result<Option<Plan>> {
+    static OF_NAME: LazyLock<String> =
+        LazyLock::new(|| format!("SELECT {} FROM plans WHERE name = ?1", Plan::NAMES.join(", ")));
+    moment.prepare_cached(&OF_NAME)?.query_row([name], |row| read_plan(row, 0)).optional()
 }
 
 fn id_of_plan(connection: &Connection, name: &PlanName) -> Result<i64, ChangeError> {
@@ -223,6 +271,23 @@ mod tests {
     }
 
     #[test]
+    fn a_new_plan_begins_as_the_default_plan_stands() {
+        let store = &Example::empty().store;
+        let change = |plan: &str, name: &str, value: &str| {
+            store.change_plan(&plan_name(plan), |plan| Ok(plan.set(name, value)?), &WHO)
+        };
+        change("default", "forward_limit", "4").unwrap();
+        let made = change("new", "messages_per_day", "100").unwrap();
+        let messages_per_day = Limit::AtMost(100);
+        assert_eq!(made, Plan { forward_limit: 4, messages_per_day, ..Plan::default() });
+        let changed = change("new", "programs", "true").unwrap();
+        assert_eq!(changed, Plan { programs: true, ..made });
+        let refused = change("other", "programs", "perhaps").unwrap_err();
+        assert_eq!(refused.to_string(), "\"perhaps\" is no value for programs; it wants true or false");
+        assert_eq!(store.plans().unwrap().len(), 2);
+    }
+
+    #[test]
     fn an_account_has_the_default_plan_until_it_is_given_another() {
         let example = Example::pobox();
         let store = &example.store;
@@ -261,7 +326,7 @@ mod tests {
         store.assign_plan(&name("abc"), &basic, &WHO).unwrap();
         assert_eq!(
             store.remove_plan(&basic, &WHO).unwrap_err().to_string(),
-            "1 account(s) have the plan basic; give them another by `hikyaku account plan` first"
+            "1 account(s) have the plan basic; give them another by `hikyaku account set NAME --plan PLAN` first"
         );
         let default = plan_name(PlanName::DEFAULT);
         assert!(matches!(store.remove_plan(&default, &WHO), Err(ChangeError::DefaultPlan)));

@@ -17,11 +17,12 @@
 //! | anything else | elsewhere |
 //!
 //! What stands beyond the account's name is the extension, by which its instructions are found; at a
-//! virtual domain, and for the postmaster, it is the local-part. Where the account's plan has no
+//! virtual domain, and for the postmaster, it is the local-part; if the virtual domain has a prefix, this
+//! stands before it: `shop-info` for `info@shop.example`. Where the account's plan has no
 //! sub-domain addresses, only its standard address leads to it, and nobody else gets the others. A
 //! suspended account goes on receiving. Case makes no difference.
 
-use envelope::{AccountName, Address, Destination, Domain, Host, Limit, LocalAddress, Mailbox};
+use envelope::{AccountName, Address, Destination, Domain, Host, Limit, LocalAddress, Mailbox, Prefix};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -37,7 +38,7 @@ impl Store {
     /// # Errors
     /// If the store fails: then nothing is known, and the sender must try again later.
     pub fn resolve(&self, address: &Address) -> Result<Destination, StoreError> {
-        self.read(|moment| Ok(Lookup { moment, settings: &self.settings }.resolve(address)?))
+        self.snapshot(|snapshot| snapshot.resolve(address))
     }
 }
 
@@ -53,14 +54,17 @@ pub(crate) enum Hosted {
         /// Who gets what is for nobody.
         catch_all: Option<Mailbox>,
     },
-    Virtual(Mailbox),
+    Virtual {
+        owner: Mailbox,
+        prefix: Option<Prefix>,
+    },
     Relay,
 }
 
 /// The columns of a domain, or of the one that it is an alias of.
 macro_rules! hosted {
     () => {
-        "target.kind, owner.name, owner.maildir, catch_all.name, catch_all.maildir"
+        "target.kind, owner.name, owner.maildir, catch_all.name, catch_all.maildir, target.prefix"
     };
 }
 
@@ -81,7 +85,7 @@ struct Owner {
 }
 
 impl Lookup<'_> {
-    fn resolve(&self, address: &Address) -> rusqlite::Result<Destination> {
+    pub(crate) fn resolve(&self, address: &Address) -> rusqlite::Result<Destination> {
         let local_part = address.local_part.as_str();
         let domain = match &address.host {
             Host::Domain(domain) => domain,
@@ -96,7 +100,10 @@ impl Lookup<'_> {
         };
         match self.hosted(domain)? {
             Some(Hosted::Provider { catch_all }) => self.under_provider(local_part, catch_all),
-            Some(Hosted::Virtual(owner)) => self.at_mailbox(owner, local_part),
+            Some(Hosted::Virtual { owner, prefix: None }) => self.at_mailbox(owner, local_part),
+            Some(Hosted::Virtual { owner, prefix: Some(prefix) }) => {
+                self.at_mailbox(owner, &format!("{prefix}-{local_part}"))
+            }
             Some(Hosted::Relay) => Ok(Destination::Relayed),
             None => self.sub_domain(local_part, domain),
         }
@@ -178,7 +185,7 @@ impl Lookup<'_> {
                 let has_catch_all = !matches!(row.get_ref(3)?, ValueRef::Null);
                 Hosted::Provider { catch_all: has_catch_all.then(|| mailbox(3)).transpose()? }
             }
-            Kind::Virtual => Hosted::Virtual(mailbox(1)?),
+            Kind::Virtual => Hosted::Virtual { owner: mailbox(1)?, prefix: rows::parsed_if_any(row, 5)? },
             Kind::Relay => Hosted::Relay,
             Kind::Alias => return Err(rows::unreadable(0, "an alias of an alias")),
         })
@@ -457,12 +464,35 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_keeps_the_addresses_of_two_domains_of_one_owner_apart() {
+        let example = Example::pobox();
+        let shop = DomainKind::Virtual { owner: name("xyz"), prefix: Some("club".parse().unwrap()) };
+        example.add_domain("club.example", shop);
+        example.add_domain("club2.example", DomainKind::Alias { of: domain("club.example") });
+        for (address, extension) in [
+            ("info@shop.example", "info"),
+            ("Info@club.example", "club-Info"),
+            ("info@club2.example", "club-info"),
+            ("club-info@xyz.pobox.example", "club-info"),
+        ] {
+            let found = example.store.resolve(&address.parse().unwrap()).unwrap();
+            let Destination::Local(local) = found else { panic!("{address}: {found:?}") };
+            assert_eq!(local.extension.as_deref(), Some(extension), "{address}");
+        }
+        // Any address of the domain logs in as its owner all the same.
+        example.set_password("xyz", "xyz-try");
+        assert!(example.store.login("info@club.example", "xyz-try").is_ok());
+    }
+
+    #[test]
     fn a_mailbox_is_the_maildir_of_its_account() {
         let example = Example::pobox();
         let account = example.store.account(&name("abc")).unwrap().unwrap();
         let found = example.store.resolve(&"foo@abc.pobox.example".parse().unwrap()).unwrap();
         assert!(account.maildir.starts_with(Path::new("/var/mail/hikyaku")));
-        assert_eq!(found, local(Mailbox { account: account.name, maildir: account.maildir }, Some("foo")));
+        let mailbox = Mailbox { account: account.name, maildir: account.maildir };
+        let (extension, quota) = (Some("foo".into()), Limit::Unlimited);
+        assert_eq!(found, Destination::Local(LocalAddress { mailbox, extension, quota }));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::str::FromStr;
 
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Row};
 
 /// A text column, parsed.
@@ -13,6 +13,17 @@ where
 {
     let text = row.get_ref(column)?.as_str()?;
     text.parse().map_err(|error| unreadable(column, error))
+}
+
+/// A text column that may be NULL, parsed.
+pub(crate) fn parsed_if_any<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static>,
+{
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => parsed(row, column).map(Some),
+    }
 }
 
 /// A column that holds seconds since 1970.

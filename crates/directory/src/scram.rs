@@ -9,33 +9,49 @@
 
 use std::fmt;
 
-use envelope::Account;
+use envelope::{Account, AccountState};
 use hmac::{Hmac, KeyInit, Mac};
 use rand::TryRng;
 use rand::rngs::{SysError, SysRng};
 use rusqlite::{Connection, OptionalExtension};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use crate::error::StoreError;
-use crate::login::{identity, named};
+use crate::login::{LoginRefused, LoginRow, identity, named};
 use crate::store::Store;
 
 /// How often the client must hash. RFC 7677 §4 wants 4096 at least; who steals the file tries
 /// passwords by these keys, so it is more, as much as an old telephone does in a second.
 const ITERATIONS: u32 = 32_768;
 
-/// What the server's side of an exchange needs (RFC 5802 §3). It is never displayed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScramKeys {
-    /// The salt, sent to the client.
+/// What the client is told to hash with (RFC 5802 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScramChallenge {
+    /// The salt.
     pub salt: [u8; 16],
-    /// The iteration count, sent to the client.
+    /// The iteration count.
     pub iterations: u32,
+}
+
+/// Somebody was let in by a proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScramLogin {
+    /// Whose password he has shown to know.
+    pub account: Account,
+    /// `ServerSignature`, by which the server proves itself too.
+    pub server_signature: [u8; 32],
+}
+
+/// What the server's side of an exchange needs (RFC 5802 §3). It is never displayed.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct ScramKeys {
+    salt: [u8; 16],
+    iterations: u32,
     /// `StoredKey`, by which the client's proof is checked.
-    pub stored_key: [u8; 32],
+    stored_key: [u8; 32],
     /// `ServerKey`, by which the server proves itself.
-    pub server_key: [u8; 32],
+    server_key: [u8; 32],
 }
 
 impl fmt::Debug for ScramKeys {
@@ -45,35 +61,64 @@ impl fmt::Debug for ScramKeys {
 }
 
 /// Keys for an exchange, and who it is if the proof is right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScramAccount {
-    /// Who logs in with a right proof; look at its state only then. None if nobody can: no proof fits
-    /// such keys.
-    pub account: Option<Account>,
-    /// The keys.
-    pub keys: ScramKeys,
+struct Candidate {
+    /// None if nobody can log in by this name: no proof fits such keys.
+    account: Option<Account>,
+    keys: ScramKeys,
 }
 
 impl Store {
-    /// The keys for a login name, as [`Store::login`] takes them. For a name that nobody has, or an
-    /// account that has no keys, they are made up, and the same each time.
+    /// With what a login name's password is hashed; the name is as [`Store::login`] takes it. For a name
+    /// that nobody has, or an account that has no keys, it is made up, and the same each time.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn scram_keys(&self, name: &str) -> Result<ScramAccount, StoreError> {
+    pub fn scram_challenge(&self, name: &str) -> Result<ScramChallenge, StoreError> {
+        let ScramKeys { salt, iterations, .. } = self.scram_candidate(name)?.keys;
+        Ok(ScramChallenge { salt, iterations })
+    }
+
+    /// Lets in who shows by `proof`, the `ClientProof` over `auth_message` (RFC 5802 §3), that he knows an
+    /// account's own password.
+    ///
+    /// # Errors
+    /// As [`Store::login`].
+    pub fn scram_login(
+        &self,
+        name: &str,
+        auth_message: &str,
+        proof: &[u8; 32],
+    ) -> Result<ScramLogin, LoginRefused> {
+        let Candidate { account, keys } = self.scram_candidate(name).map_err(|error| {
+            tracing::error!(%error, "a login could not be checked");
+            LoginRefused::Unavailable
+        })?;
+        let right = keys.fit(auth_message.as_bytes(), proof);
+        let account = account.filter(|_| right).ok_or(LoginRefused::Credentials)?;
+        if account.state == AccountState::Suspended {
+            return Err(LoginRefused::Suspended);
+        }
+        let server_signature = hmac(&keys.server_key, &[auth_message.as_bytes()]);
+        Ok(ScramLogin { account, server_signature })
+    }
+
+    /// Does the same whether or not somebody has the name, so that the time tells nothing.
+    fn scram_candidate(&self, name: &str) -> Result<Candidate, StoreError> {
         self.read(|moment| {
-            if let Some(named) = named(moment, &self.settings, name)?
-                && named.hosted
-                && let Some(row) = self.login_row(moment, &named.name)?
-                && let Some(keys) = row.keys
-            {
-                return Ok(ScramAccount { account: Some(row.account), keys });
-            }
             let secret: Vec<u8> = moment
                 .prepare_cached("SELECT value FROM secrets WHERE name = 'unknown names'")?
                 .query_row([], |row| row.get(0))?;
-            let identity = identity(moment, &self.settings, name)?;
-            Ok(ScramAccount { account: None, keys: ScramKeys::of_nobody(&secret, &identity) })
+            let nobody = ScramKeys::of_nobody(&secret, &identity(moment, &self.settings, name)?);
+            let row = match named(moment, &self.settings, name)? {
+                Some(named) if named.hosted => self.login_row(moment, &named.name)?,
+                _ => None,
+            };
+            Ok(match row {
+                Some(LoginRow { account, keys: Some(keys), .. }) => {
+                    Candidate { account: Some(account), keys }
+                }
+                _ => Candidate { account: None, keys: nobody },
+            })
         })
     }
 }
@@ -96,6 +141,14 @@ impl ScramKeys {
             stored_key: Sha256::digest(client_key).into(),
             server_key: hmac(&salted_password, &[b"Server Key"]),
         }
+    }
+
+    /// Whether a proof shows the password (RFC 5802 §3): `H(ClientProof XOR ClientSignature)` is
+    /// `StoredKey`.
+    fn fit(&self, auth_message: &[u8], proof: &[u8; 32]) -> bool {
+        let mut client_key = hmac(&self.stored_key, &[auth_message]);
+        client_key.iter_mut().zip(proof).for_each(|(signature, proof)| *signature ^= proof);
+        Sha256::digest(client_key).ct_eq(&self.stored_key).into()
     }
 
     /// Keys that no password has.
@@ -170,22 +223,26 @@ mod tests {
     use crate::example::{Example, WHO, name, password};
 
     fn keys_of(store: &Store, name: &str) -> ScramKeys {
-        store.scram_keys(name).unwrap().keys
+        store.scram_candidate(name).unwrap().keys
     }
 
     fn account_of(store: &Store, name: &str) -> Option<String> {
-        store.scram_keys(name).unwrap().account.map(|account| account.name.to_string())
+        store.scram_candidate(name).unwrap().account.map(|account| account.name.to_string())
     }
 
-    /// Whether a client that knows `password` is let in, and the server with these keys by it.
-    fn exchange(password: &[u8], keys: &ScramKeys, message: &[u8]) -> bool {
-        let salted_password = hi(password, &keys.salt, keys.iterations);
-        let client_key = hmac(&salted_password, &[b"Client Key"]);
-        let signature = hmac(&keys.stored_key, &[message]);
-        let proof: Vec<u8> = client_key.iter().zip(signature).map(|(key, sign)| key ^ sign).collect();
-        let recovered: Vec<u8> = proof.iter().zip(signature).map(|(proof, sign)| proof ^ sign).collect();
-        let server_key = hmac(&salted_password, &[b"Server Key"]);
-        Sha256::digest(recovered)[..] == keys.stored_key && server_key == keys.server_key
+    /// The proof of a client that knows `password`.
+    fn proof(password: &[u8], challenge: ScramChallenge, message: &str) -> [u8; 32] {
+        let salted_password = hi(password, &challenge.salt, challenge.iterations);
+        let mut proof = hmac(&salted_password, &[b"Client Key"]);
+        let signature = hmac(&Sha256::digest(proof), &[message.as_bytes()]);
+        proof.iter_mut().zip(signature).for_each(|(key, sign)| *key ^= sign);
+        proof
+    }
+
+    /// A login by `password`.
+    fn login(store: &Store, name: &str, password: &str) -> Result<ScramLogin, LoginRefused> {
+        let proof = proof(password.as_bytes(), store.scram_challenge(name).unwrap(), "message");
+        store.scram_login(name, "message", &proof)
     }
 
     #[test]
@@ -200,9 +257,7 @@ mod tests {
         let server_signature = hmac(&keys.server_key, &[message.as_bytes()]);
         assert_eq!(written(&server_signature), "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
         let proof = BASE64_STANDARD.decode("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=").unwrap();
-        let signature = hmac(&keys.stored_key, &[message.as_bytes()]);
-        let client_key: Vec<u8> = proof.iter().zip(signature).map(|(proof, sign)| proof ^ sign).collect();
-        assert_eq!(Sha256::digest(client_key)[..], keys.stored_key);
+        assert!(keys.fit(message.as_bytes(), &proof.try_into().unwrap()));
     }
 
     #[test]
@@ -211,16 +266,55 @@ mod tests {
         let store = &example.store;
         example.set_password("abc", "abc-try");
         let keys = keys_of(store, "abc");
-        assert_eq!(account_of(store, "ABC@Pobox.example").as_deref(), Some("abc"));
         assert_eq!(keys_of(store, "abc@pobox.example"), keys);
-        assert!(exchange(b"abc-try", &keys, b"message") && !exchange(b"abc-Try", &keys, b"message"));
+        assert_eq!(login(store, "ABC@Pobox.example", "abc-try").unwrap().account.name, name("abc"));
+        assert_eq!(login(store, "abc", "abc-Try"), Err(LoginRefused::Credentials));
         example.set_password("abc", "new");
-        let new = keys_of(store, "abc");
-        assert!(new.salt != keys.salt && exchange(b"new", &new, b"message"));
-        let given =
-            crate::NewAccount { password: Some(password("at once")), ..crate::example::new_account("def") };
+        assert!(keys_of(store, "abc").salt != keys.salt && login(store, "abc", "new").is_ok());
+        assert_eq!(login(store, "abc", "abc-try"), Err(LoginRefused::Credentials));
+        let given = crate::NewAccount {
+            password: Some(crate::NewPassword::Password(password("at once"))),
+            ..crate::example::new_account("def")
+        };
         store.add_account(given, &WHO).unwrap();
-        assert!(exchange(b"at once", &keys_of(store, "def"), b"message"));
+        assert!(login(store, "def", "at once").is_ok());
+    }
+
+    #[test]
+    fn the_server_proves_itself_by_the_password_too() {
+        let example = Example::pobox();
+        example.set_password("abc", "abc-try");
+        let ScramChallenge { salt, iterations } = example.store.scram_challenge("abc").unwrap();
+        let server_key = hmac(&hi(b"abc-try", &salt, iterations), &[b"Server Key"]);
+        let signature = login(&example.store, "abc", "abc-try").unwrap().server_signature;
+        assert_eq!(signature, hmac(&server_key, &[b"message"]));
+    }
+
+    #[test]
+    fn a_proof_is_good_for_its_exchange_and_its_name_only() {
+        let example = Example::pobox();
+        let store = &example.store;
+        example.set_password("abc", "abc-try");
+        example.set_password("xyz", "abc-try");
+        let right = proof(b"abc-try", store.scram_challenge("abc").unwrap(), "message");
+        assert!(store.scram_login("abc", "message", &right).is_ok());
+        for (name, message, octet) in [("abc", "Message", 0), ("xyz", "message", 0), ("abc", "message", 1)] {
+            let mut proof = right;
+            proof[31] ^= octet;
+            assert_eq!(store.scram_login(name, message, &proof), Err(LoginRefused::Credentials));
+        }
+    }
+
+    #[test]
+    fn only_who_knows_the_password_hears_of_a_suspension() {
+        let example = Example::pobox();
+        example.set_password("abc", "abc-try");
+        let set = |state| example.store.set_state(&name("abc"), state, &WHO).unwrap();
+        set(AccountState::Suspended);
+        assert_eq!(login(&example.store, "abc", "abc-try"), Err(LoginRefused::Suspended));
+        assert_eq!(login(&example.store, "abc", "guessed"), Err(LoginRefused::Credentials));
+        set(AccountState::ReceiveOnly);
+        assert!(login(&example.store, "abc", "abc-try").is_ok());
     }
 
     #[test]
@@ -266,7 +360,9 @@ mod tests {
     fn any_text_as_a_name_has_keys() {
         let example = Example::pobox();
         proptest!(|(name in any::<String>())| {
-            prop_assert_eq!(example.store.scram_keys(&name).unwrap().account, None);
+            prop_assert_eq!(example.store.scram_candidate(&name).unwrap().account, None);
+            let login = example.store.scram_login(&name, &name, &[0; 32]);
+            prop_assert_eq!(login, Err(LoginRefused::Credentials));
         });
     }
 }

@@ -75,6 +75,12 @@ impl Sent {
         self.unwritten.insert(account);
     }
 
+    /// The account is gone.
+    pub(crate) fn forget(&mut self, account: i64) {
+        self.accounts.remove(&account);
+        self.unwritten.insert(account);
+    }
+
     /// Forgets who has sent nothing for a day.
     pub(crate) fn sweep(&mut self, now: u64) {
         let unwritten = &mut self.unwritten;

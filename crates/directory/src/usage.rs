@@ -7,7 +7,7 @@
 //! directory's file changes, and this one changes all day. If it cannot be used, the server goes
 //! on without.
 //!
-//! The file is opened at the first use, so a command line that only changes accounts leaves none.
+//! The file is opened at the first use, so a command line that only makes accounts leaves none.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -51,6 +51,7 @@ struct Shared {
     uses: Mutex<Uses>,
     sent: Mutex<Sent>,
     correspondents: Mutex<Correspondents>,
+    counting: Mutex<()>,
     file: Mutex<Option<Connection>>,
     signal: Mutex<Signal>,
     signalled: Condvar,
@@ -96,6 +97,11 @@ impl Usage {
         lock(&self.shared.sent)
     }
 
+    /// Held by whoever judges a message and then counts it; taken before all others.
+    pub(crate) fn counting(&self) -> MutexGuard<'_, ()> {
+        lock(&self.shared.counting)
+    }
+
     /// To whom accounts have written a moment ago.
     pub(crate) fn correspondents(&self) -> MutexGuard<'_, Correspondents> {
         lock(&self.shared.correspondents)
@@ -111,6 +117,15 @@ impl Usage {
         // The file first, as the writer does: what it has taken and not yet written would be missed.
         let file = lock(&self.shared.file);
         Ok(self.correspondents().new_ones(file.as_ref(), account, all, now)?)
+    }
+
+    /// An account is gone, with these app passwords.
+    pub(crate) fn forget(&self, account: i64, app_passwords: &[i64]) {
+        self.windows().forget(account);
+        app_passwords.iter().for_each(|id| self.uses().forget(*id));
+        self.sent().forget(account);
+        self.correspondents().forget(account);
+        self.changed();
     }
 
     /// Something has changed and is to be written.
@@ -182,7 +197,7 @@ impl Shared {
             // All stays in memory; of these there would be no end.
             let mut correspondents = lock(&self.correspondents);
             let all = correspondents.take_changed();
-            correspondents.not_written(&all);
+            correspondents.not_written(all);
             return;
         };
         let windows = lock(&self.windows).take_changed();
@@ -204,7 +219,7 @@ impl Shared {
             lock(&self.windows).not_written(&windows);
             lock(&self.uses).not_written(&uses);
             lock(&self.sent).not_written(&sent);
-            lock(&self.correspondents).not_written(&correspondents);
+            lock(&self.correspondents).not_written(correspondents);
         }
     }
 }

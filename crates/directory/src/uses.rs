@@ -23,6 +23,12 @@ impl Uses {
         }
     }
 
+    /// It is revoked.
+    pub(crate) fn forget(&mut self, id: i64) {
+        self.last.remove(&id);
+        self.unwritten.insert(id);
+    }
+
     /// The last use, in seconds since 1970.
     pub(crate) fn last(&self, id: i64) -> Option<u64> {
         self.last.get(&id).copied()
@@ -35,21 +41,25 @@ impl Uses {
         Ok(Uses { last: last.collect::<Result<_, _>>()?, unwritten: HashSet::new() })
     }
 
-    /// What is to be written, and is taken for written from now on.
-    pub(crate) fn take_changed(&mut self) -> Vec<(i64, u64)> {
+    /// What is to be written, or deleted where it is revoked, and is taken for written from now on.
+    pub(crate) fn take_changed(&mut self) -> Vec<(i64, Option<u64>)> {
         let unwritten = std::mem::take(&mut self.unwritten);
-        unwritten.into_iter().filter_map(|id| Some((id, self.last(id)?))).collect()
+        unwritten.into_iter().map(|id| (id, self.last(id))).collect()
     }
 
     /// Writing failed: it is to be written still.
-    pub(crate) fn not_written(&mut self, rows: &[(i64, u64)]) {
+    pub(crate) fn not_written(&mut self, rows: &[(i64, Option<u64>)]) {
         self.unwritten.extend(rows.iter().map(|(id, _)| id));
     }
 
-    pub(crate) fn write(file: &Connection, rows: &[(i64, u64)]) -> rusqlite::Result<()> {
+    pub(crate) fn write(file: &Connection, rows: &[(i64, Option<u64>)]) -> rusqlite::Result<()> {
         let mut put = file.prepare_cached("INSERT OR REPLACE INTO uses VALUES (?1, ?2)")?;
+        let mut delete = file.prepare_cached("DELETE FROM uses WHERE app_password = ?1")?;
         for (id, last) in rows {
-            put.execute((id, i64::try_from(*last).unwrap_or(i64::MAX)))?;
+            match last {
+                Some(last) => put.execute((id, i64::try_from(*last).unwrap_or(i64::MAX)))?,
+                None => delete.execute([id])?,
+            };
         }
         Ok(())
     }

@@ -262,6 +262,14 @@ impl Windows {
         self.open.get(&account).into_iter().flatten().filter(|open| open.is_open(now)).copied().collect()
     }
 
+    /// The account is gone.
+    pub(crate) fn forget(&mut self, account: i64) {
+        let clients: Vec<IpAddr> = self.open.get(&account).into_iter().flatten().map(|o| o.client).collect();
+        for client in clients {
+            self.remove(account, client);
+        }
+    }
+
     /// Forgets what is closed by now.
     pub(crate) fn sweep(&mut self, now: u64) {
         let closed: Vec<Open> =

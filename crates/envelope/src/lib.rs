@@ -21,7 +21,7 @@ mod envelope;
 pub use account::{Account, AccountName, AccountState, Language, Mailbox};
 pub use address::{Address, Domain, Host, LocalPart};
 pub use envelope::{BodyType, Envelope};
-pub use hosted::{Destination, DomainKind, HostedDomain, LocalAddress};
+pub use hosted::{Destination, DomainKind, HostedDomain, LocalAddress, Prefix};
 pub use network::Network;
 pub use path::{ForwardPath, ReversePath};
 pub use plan::{Limit, NamedPlan, Overrides, Plan, PlanName};
