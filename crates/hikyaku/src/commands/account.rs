@@ -1,19 +1,27 @@
 //! `hikyaku account`: customers.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
-use envelope::{AccountName, AccountState, Language};
-use link::services::directory::{NewAccount, Response, Rule};
+use envelope::{AccountName, AccountState, Language, Limit, PlanName};
+use link::services::directory::{AccountChanges, AccountFacts, Many, NewAccount, NewPassword, Rule, Secret};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
-use super::desk::Desk;
+use super::allowances::{self, Assignment};
+use super::desk::{Desk, ask};
 use super::output::{self, say};
 use super::password::PasswordSource;
+use super::text_file::TextFile;
+use super::{account_import, welcome};
 use crate::config::Config;
 
 /// How many accounts are asked for at a time.
 const PAGE: u32 = 500;
+/// How long an import may take: each account has a mailbox made.
+const IMPORT_PATIENCE: Duration = Duration::from_secs(1800);
 
 #[derive(Subcommand)]
 pub enum Account {
@@ -23,6 +31,12 @@ pub enum Account {
         name: AccountName,
         #[command(flatten)]
         password: PasswordSource,
+        /// Another system's hash of its password instead: $1$, $5$, $6$, $2a$, $2b$, $2y$ or $argon2id$.
+        #[arg(long, value_name = "CRYPT", conflicts_with = "generate")]
+        hash: Option<String>,
+        /// Its plan. [default: the plan `default`]
+        #[arg(long)]
+        plan: Option<PlanName>,
         /// It may rule the server and is sent the postmaster's mail.
         #[arg(long)]
         operator: bool,
@@ -39,7 +53,7 @@ pub enum Account {
         #[arg(long)]
         json: bool,
     },
-    /// One account, and where its mail lies.
+    /// One account: its plan and allowances, what it has sent, its relay windows, how full its mailbox is.
     Show {
         /// Its name.
         name: AccountName,
@@ -54,12 +68,65 @@ pub enum Account {
         #[command(flatten)]
         password: PasswordSource,
     },
+    /// Give an account another plan, another language, or allowances of its own.
+    Set {
+        /// Its name.
+        name: AccountName,
+        /// Its plan.
+        #[arg(long)]
+        plan: Option<PlanName>,
+        /// The language it is written to in.
+        #[arg(long, value_enum)]
+        language: Option<LanguageArgument>,
+        /// What it has otherwise than its plan says, such as quota_bytes=1G; quota_bytes=plan takes that back.
+        #[arg(value_name = "ALLOWANCE=VALUE")]
+        allowances: Vec<Assignment>,
+    },
+    /// Make the accounts of a file, all or none: a line for each, name:hash[:language]. Without a hash nobody can
+    /// log in yet. Of lines with more fields, as passwd, shadow and vpasswd have them, the first two count.
+    Import {
+        /// The file; `-` is standard input.
+        file: TextFile,
+        /// Their plan. [default: the plan `default`]
+        #[arg(long)]
+        plan: Option<PlanName>,
+        /// The language of those whose line says none.
+        #[arg(long, value_enum, default_value_t = LanguageArgument::Ja)]
+        language: LanguageArgument,
+    },
+    /// Passwords for single mail programs.
+    #[command(subcommand)]
+    AppPassword(AppPassword),
+    /// The relay windows that an account has open: from where it may send after checking its mail.
+    Windows {
+        /// Its name.
+        name: AccountName,
+        /// Close them.
+        #[arg(long, conflicts_with = "json")]
+        close: bool,
+        /// Print JSON, one window a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The notice for a new customer: how to set up a mail program, and what to know.
+    Welcome {
+        /// Its name.
+        name: AccountName,
+        /// The language. [default: the account's]
+        #[arg(long, value_enum)]
+        language: Option<LanguageArgument>,
+    },
     /// No login and no sending from now on. Mail is kept and goes on arriving.
     Suspend {
         /// Its name.
         name: AccountName,
     },
-    /// End a suspension.
+    /// Receive and read mail, but not send, from now on.
+    ReceiveOnly {
+        /// Its name.
+        name: AccountName,
+    },
+    /// End a suspension, or let it send again.
     Resume {
         /// Its name.
         name: AccountName,
@@ -68,6 +135,35 @@ pub enum Account {
     Remove {
         /// Its name.
         name: AccountName,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum AppPassword {
+    /// Make one. It is shown this once.
+    Add {
+        /// The account's name.
+        name: AccountName,
+        /// What its owner calls it, such as the program's name.
+        label: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Those that an account has, and when they were last used.
+    List {
+        /// The account's name.
+        name: AccountName,
+        /// Print JSON, one a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke one, from the next login on.
+    Remove {
+        /// The account's name.
+        name: AccountName,
+        /// What its owner calls it.
+        label: String,
     },
 }
 
@@ -99,77 +195,224 @@ impl From<LanguageArgument> for Language {
     }
 }
 
+/// An account, and all that is known of it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    account: &'a envelope::Account,
+    plan: &'a PlanName,
+    allowances: Map<String, Value>,
+    own_allowances: Map<String, Value>,
+    sent: Value,
+    windows: Value,
+    app_passwords: u64,
+    domains: &'a [envelope::Domain],
+    mailbox: Value,
+}
+
 /// Does it.
 pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
+    if let Account::Import { file, plan, language } = command {
+        return import(config, &file, plan, language.into());
+    }
     let mut desk = Desk::open(config)?;
     match command {
-        Account::Add { name, password, operator, language, json } => {
-            let (password, made_up) = password.read()?;
-            let new = NewAccount { name, password: Some(password), language: language.into(), operator };
-            if let Response::Account(account) = desk.rule(Rule::AddAccount(new))? {
-                if json {
-                    output::json(&Made { account: &account, password: made_up.as_deref() })?;
-                } else {
-                    if let Some(password) = made_up {
-                        say!("password: {password}");
-                    }
-                    say!(
-                        "the account {} is there; its mail lies in {}",
-                        account.name,
-                        account.maildir.display()
-                    );
+        Account::Add { name, password, hash, plan, operator, language, json } => {
+            let (password, made_up) = match hash {
+                Some(hash) => (NewPassword::Hash(Secret(hash)), None),
+                None => {
+                    let (password, made_up) = password.read()?;
+                    (NewPassword::Password(password), made_up)
                 }
+            };
+            let language = language.into();
+            let new = NewAccount { name, password: Some(password), language, operator, plan };
+            let account = ask!(desk, Rule::AddAccount(new) => Account);
+            if json {
+                output::json(&Made { account: &account, password: made_up.as_deref() })?;
+            } else {
+                if let Some(password) = made_up {
+                    say!("password: {password}");
+                }
+                say!("the account {} is there; its mail lies in {}", account.name, account.maildir.display());
             }
         }
+        // Done above: it takes longer.
+        Account::Import { .. } => {}
         Account::List { json } => list(&mut desk, json)?,
         Account::Show { name, json } => {
-            if let Response::Account(account) = desk.rule(Rule::Account(name))? {
-                if json {
-                    output::json(&account)?;
-                } else {
-                    say!("account   {}", account.name);
-                    say!("state     {}", account.state);
-                    say!("operator  {}", if account.operator { "yes" } else { "no" });
-                    say!("language  {}", account.language.as_str());
-                    say!("maildir   {}", account.maildir.display());
-                    say!("made      {}", output::moment(account.created));
-                }
-            }
+            let facts = ask!(desk, Rule::AccountFacts(name) => AccountFacts);
+            if json { show_json(&facts)? } else { show(&facts)? }
         }
         Account::Passwd { name, password } => {
             let (password, made_up) = password.read()?;
-            desk.rule(Rule::SetPassword(name.clone(), password))?;
+            desk.change(Rule::SetPassword(name.clone(), password))?;
             if let Some(password) = made_up {
                 say!("password: {password}");
             }
             say!("{name} has a new password");
         }
+        Account::Set { name, plan, language, allowances } => {
+            if plan.is_none() && language.is_none() && allowances.is_empty() {
+                bail!("nothing is to be changed; say --plan, --language or ALLOWANCE=VALUE");
+            }
+            let value = |value: String| (value != "plan").then_some(value);
+            let allowances = allowances.into_iter().map(|set| (set.name, value(set.value))).collect();
+            let changes = AccountChanges { plan, language: language.map(Into::into), allowances };
+            desk.change(Rule::ChangeAccount(name.clone(), changes))?;
+            say!("{name} is changed");
+        }
+        Account::AppPassword(command) => app_password(&mut desk, command)?,
+        Account::Windows { name, close: true, .. } => {
+            desk.change(Rule::CloseWindows(name.clone()))?;
+            say!("the relay windows of {name} are closed; the next mailbox check opens one again");
+        }
+        Account::Windows { name, json, .. } => {
+            for window in ask!(desk, Rule::AccountFacts(name) => AccountFacts).windows {
+                if json {
+                    output::json(&window)?;
+                } else {
+                    let until = output::moment(window.expires);
+                    say!("{:<40}opened {}, open until {until}", window.client, output::moment(window.opened));
+                }
+            }
+        }
+        Account::Welcome { name, language } => {
+            let facts = ask!(desk, Rule::AccountFacts(name) => AccountFacts);
+            let language = language.map_or(facts.account.language, Into::into);
+            say!("{}", welcome::notice(config, &facts, language));
+        }
         Account::Suspend { name } => {
-            desk.rule(Rule::SetState(name.clone(), AccountState::Suspended))?;
+            desk.change(Rule::SetState(name.clone(), AccountState::Suspended))?;
             say!("{name} is suspended: no login, no sending; its mail is kept");
         }
+        Account::ReceiveOnly { name } => {
+            desk.change(Rule::SetState(name.clone(), AccountState::ReceiveOnly))?;
+            say!("{name} receives and reads mail, and cannot send");
+        }
         Account::Resume { name } => {
-            desk.rule(Rule::SetState(name.clone(), AccountState::Active))?;
+            desk.change(Rule::SetState(name.clone(), AccountState::Active))?;
             say!("{name} is active");
         }
         Account::Remove { name } => {
-            let maildir = match desk.rule(Rule::Account(name.clone()))? {
-                Response::Account(account) => account.maildir,
-                _ => return Ok(ExitCode::FAILURE),
-            };
-            desk.rule(Rule::RemoveAccount(name.clone()))?;
+            let maildir = ask!(desk, Rule::Account(name.clone()) => Account).maildir;
+            desk.change(Rule::RemoveAccount(name.clone()))?;
             say!("{name} is removed; its mail is still in {}", maildir.display());
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn import(
+    config: &Config,
+    file: &TextFile,
+    plan: Option<PlanName>,
+    language: Language,
+) -> anyhow::Result<ExitCode> {
+    let new = account_import::parse(&file.read(account_import::FILE_MAX)?, language, plan.as_ref());
+    let new = match new {
+        Ok(new) => new,
+        Err(problems) => bail!("no account is made:\n  {}", problems.join("\n  ")),
+    };
+    let mut desk = Desk::open_for(config, IMPORT_PATIENCE)?;
+    let count = ask!(desk, Rule::ImportAccounts(Many(new)) => Imported);
+    say!("{count} accounts are there");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn app_password(desk: &mut Desk, command: AppPassword) -> anyhow::Result<()> {
+    match command {
+        AppPassword::Add { name, label, json } => {
+            let made = ask!(desk, Rule::AddAppPassword(name.clone(), label.clone()) => NewAppPassword);
+            if json {
+                return output::json(&json!({ "account": name, "label": label, "password": made.0 }));
+            }
+            say!("password: {}", made.0);
+            say!("it is for \"{label}\" of {name} alone, and is not shown again");
+        }
+        AppPassword::List { name, json } => {
+            for one in ask!(desk, Rule::AppPasswords(name) => AppPasswords) {
+                if json {
+                    output::json(&one)?;
+                    continue;
+                }
+                let used = one
+                    .last_used
+                    .map_or("never used".into(), |at| format!("last used {}", output::moment(at)));
+                say!("{:<32}made {}, {used}", one.label, output::moment(one.created));
+            }
+        }
+        AppPassword::Remove { name, label } => {
+            desk.change(Rule::RemoveAppPassword(name.clone(), label.clone()))?;
+            say!("\"{label}\" of {name} is revoked");
+        }
+    }
+    Ok(())
+}
+
+fn show(facts: &AccountFacts) -> anyhow::Result<()> {
+    let account = &facts.account;
+    say!("account                 {}", account.name);
+    say!("state                   {}", account.state);
+    say!("operator                {}", if account.operator { "yes" } else { "no" });
+    say!("language                {}", account.language.as_str());
+    say!("maildir                 {}", account.maildir.display());
+    say!("made                    {}", output::moment(account.created));
+    for domain in &facts.domains {
+        say!("owns                    {domain}");
+    }
+    say!("plan                    {}", facts.plan);
+    for line in allowances::lines(&facts.allowances, &facts.own) {
+        say!("{line}");
+    }
+    let sent = &facts.sent;
+    say!(
+        "sent this hour          {} messages to {} recipients",
+        sent.messages_this_hour,
+        sent.recipients_this_hour
+    );
+    say!(
+        "sent this day           {} messages to {} recipients, {} of them new",
+        sent.messages_this_day,
+        sent.recipients_this_day,
+        sent.new_recipients_this_day
+    );
+    say!("app passwords           {}", facts.app_passwords);
+    for window in &facts.windows {
+        say!("relay window            {} until {}", window.client, output::moment(window.expires));
+    }
+    match (facts.mailbox, facts.allowances.quota_bytes) {
+        (Some(usage), Limit::AtMost(quota)) => {
+            let percent = u128::from(usage.octets) * 100 / u128::from(quota.max(1));
+            say!("mailbox                 {} of {quota} octets, {percent} %", usage.octets);
+            if let Some(since) = usage.full_since {
+                say!("full since              {}", output::moment(since));
+            }
+        }
+        (Some(usage), Limit::Unlimited) => say!("mailbox                 {} octets", usage.octets),
+        (None, _) => {}
+    }
+    Ok(())
+}
+
+fn show_json(facts: &AccountFacts) -> anyhow::Result<()> {
+    output::json(&Shown {
+        account: &facts.account,
+        plan: &facts.plan,
+        allowances: allowances::json(&facts.allowances),
+        own_allowances: allowances::json_of_own(&facts.own),
+        sent: serde_json::to_value(facts.sent)?,
+        windows: serde_json::to_value(&facts.windows)?,
+        app_passwords: facts.app_passwords,
+        domains: &facts.domains,
+        mailbox: serde_json::to_value(facts.mailbox)?,
+    })
+}
+
 fn list(desk: &mut Desk, json: bool) -> anyhow::Result<()> {
     let mut after = None;
     loop {
-        let Response::Accounts(accounts) = desk.rule(Rule::Accounts { after, limit: PAGE })? else {
-            return Ok(());
-        };
+        let accounts = ask!(desk, Rule::Accounts { after, limit: PAGE } => Accounts);
         for account in &accounts {
             if json {
                 output::json(account)?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use link::Service;
 use link::blocking::BlockingClient;
-use link::services::directory::{Directory, Request, Response, Rule};
+use link::services::directory::{Answer, Directory, Request, Response, Rule};
 use tokio::sync::oneshot;
 
 use crate::config::Config;
@@ -24,9 +24,17 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 /// If one runs but this user may not speak to it.
 pub fn connect<S: Service>(config: &Config, role: Role) -> anyhow::Result<Option<BlockingClient<S>>> {
+    connect_for(config, role, TIMEOUT)
+}
+
+fn connect_for<S: Service>(
+    config: &Config,
+    role: Role,
+    timeout: Duration,
+) -> anyhow::Result<Option<BlockingClient<S>>> {
     let path = supervisor::operators_socket(config, role);
     match UnixStream::connect(&path) {
-        Ok(stream) => Ok(Some(BlockingClient::new(stream, TIMEOUT)?)),
+        Ok(stream) => Ok(Some(BlockingClient::new(stream, timeout)?)),
         Err(error)
             if matches!(
                 error.kind(),
@@ -54,19 +62,42 @@ impl Desk {
     /// # Errors
     /// If neither way is open to this user.
     pub fn open(config: &Config) -> anyhow::Result<Desk> {
-        if let Some(directory) = connect(config, Role::Directory)? {
+        Desk::open_for(config, TIMEOUT)
+    }
+
+    /// The same, for changes that take long: each may take up to `timeout`.
+    ///
+    /// # Errors
+    /// As [`Desk::open`].
+    pub fn open_for(config: &Config, timeout: Duration) -> anyhow::Result<Desk> {
+        if let Some(directory) = connect_for(config, Role::Directory, timeout)? {
             return Ok(Desk { directory, _roles: None });
         }
         let roles = Roles::start(config)?;
-        let directory = connect(config, Role::Directory)?.context("the directory role does not answer")?;
-        Ok(Desk { directory, _roles: Some(roles) })
+        let directory = connect_for(config, Role::Directory, timeout)?;
+        Ok(Desk { directory: directory.context("the directory role does not answer")?, _roles: Some(roles) })
     }
 
-    /// Asks or changes something.
+    /// Changes something.
     ///
     /// # Errors
     /// The refusal, in a sentence that says what to do.
-    pub fn rule(&mut self, rule: Rule) -> anyhow::Result<Response> {
+    pub fn change(&mut self, rule: Rule) -> anyhow::Result<()> {
+        self.rule(rule).map(drop)
+    }
+
+    /// Asks or changes something that has an answer; see [`ask!`].
+    ///
+    /// # Errors
+    /// As [`Desk::change`].
+    pub fn answer(&mut self, rule: Rule) -> anyhow::Result<Answer> {
+        match self.rule(rule)? {
+            Response::Answer(answer) => Ok(answer),
+            _ => bail!(SOMETHING_ELSE),
+        }
+    }
+
+    fn rule(&mut self, rule: Rule) -> anyhow::Result<Response> {
         match self.directory.call(Request::Rule(rule))?.value {
             Response::Refused(sentence) => bail!(sentence),
             Response::Unavailable => bail!("the directory does not answer; the log says why"),
@@ -74,6 +105,21 @@ impl Desk {
         }
     }
 }
+
+/// Both ends are the same binary; so this is a fault of ours.
+pub const SOMETHING_ELSE: &str = "the directory answered something else";
+
+/// What a rule answers: `ask!(desk, Rule::Domains => Domains)`. For functions that return
+/// [`anyhow::Result`].
+macro_rules! ask {
+    ($desk:expr, $rule:expr => $answer:ident) => {
+        match $desk.answer($rule)? {
+            ::link::services::directory::Answer::$answer(answer) => answer,
+            _ => ::anyhow::bail!($crate::commands::desk::SOMETHING_ELSE),
+        }
+    };
+}
+pub(super) use ask;
 
 /// The roles that a change needs, for as long as one command runs.
 struct Roles {

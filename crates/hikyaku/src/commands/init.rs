@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, bail};
 use clap::Args;
 use envelope::{AccountName, Domain, Language};
-use link::services::directory::{NewAccount, Rule, Secret};
+use link::services::directory::{NewAccount, NewPassword, Rule, Secret};
 use nix::unistd::{Group, Uid, User};
 
 use super::desk::Desk;
@@ -48,11 +48,12 @@ pub fn run(path: &Path, arguments: &Init) -> anyhow::Result<ExitCode> {
     let secret = password::generated();
     let account = NewAccount {
         name: operator.clone(),
-        password: Some(Secret(secret.clone())),
+        password: Some(NewPassword::Password(Secret(secret.clone()))),
         language: Language::Ja,
         operator: true,
+        plan: None,
     };
-    Desk::open(&config)?.rule(Rule::AddAccount(account))?;
+    Desk::open(&config)?.change(Rule::AddAccount(account))?;
 
     if let Some(text) = new {
         if let Some(directory) = path.parent() {

@@ -1,19 +1,28 @@
 //! The command line: what each subcommand is called, and which file does it.
 
 mod account;
+mod account_import;
+mod address;
+mod address_files;
+mod address_words;
+mod allowances;
+mod audit;
 mod check;
 mod desk;
 mod domain;
 mod init;
 mod output;
 mod password;
+mod plan;
 mod queue;
 mod run_program;
 mod self_check;
 mod serve;
+mod text_file;
 #[allow(dead_code, reason = "the directory answers for the record of events in the next step")]
 mod trace;
 mod try_out;
+mod welcome;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +60,14 @@ enum Command {
     /// Customers, each with a mailbox.
     #[command(subcommand)]
     Account(account::Account),
+    /// What accounts may do, and how much of it.
+    #[command(subcommand)]
+    Plan(plan::Plan),
+    /// What becomes of the mail to single addresses.
+    #[command(subcommand)]
+    Address(address::Address),
+    /// Who changed what, and when.
+    Audit(audit::Audit),
     /// Mail that waits.
     #[command(subcommand)]
     Queue(queue::Queue),
@@ -81,6 +98,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&config, &arguments),
         Command::Domain(command) => domain::run(&Config::read(&config)?, command),
         Command::Account(command) => account::run(&Config::read(&config)?, command),
+        Command::Plan(command) => plan::run(&Config::read(&config)?, command),
+        Command::Address(command) => address::run(&Config::read(&config)?, command),
+        Command::Audit(arguments) => audit::run(&Config::read(&config)?, arguments),
         Command::Queue(command) => queue::run(&Config::read(&config)?, command),
     }
 }

@@ -22,6 +22,15 @@ pub fn line(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Prints a text as it is.
+///
+/// # Errors
+/// If standard output is closed.
+pub fn text(text: &str) -> anyhow::Result<()> {
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}
+
 /// Prints one value as a line of JSON.
 ///
 /// # Errors

@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use envelope::{Domain, DomainKind, HostedDomain, Language};
-use link::services::directory::{Directory, NewAccount, Response, Rule, Secret};
+use link::services::directory::{Directory, NewAccount, NewPassword, Rule, Secret};
 use tokio::sync::oneshot;
 
-use super::desk::{self, Desk};
+use super::desk::{self, Desk, ask};
 use super::output::say;
 use super::self_check;
 use crate::config::Config;
@@ -132,18 +132,19 @@ fn sample(config: &Config) -> anyhow::Result<()> {
     let mut desk = Desk::open(config)?;
     for (number, (name, password)) in ACCOUNTS.into_iter().enumerate() {
         let name: envelope::AccountName = name.parse()?;
-        if desk.rule(Rule::Account(name.clone())).is_ok() {
+        if desk.answer(Rule::Account(name.clone())).is_ok() {
             continue;
         }
         let language = if number == 0 { Language::Ja } else { Language::En };
-        let password = Some(Secret(password.into()));
-        desk.rule(Rule::AddAccount(NewAccount { name, password, language, operator: number == 0 }))?;
+        let password = Some(NewPassword::Password(Secret(password.into())));
+        let new = NewAccount { name, password, language, operator: number == 0, plan: None };
+        desk.change(Rule::AddAccount(new))?;
     }
     let name = Domain::parse(VIRTUAL.0)?;
-    let Response::Domains(domains) = desk.rule(Rule::Domains)? else { return Ok(()) };
+    let domains = ask!(desk, Rule::Domains => Domains);
     if !domains.iter().any(|domain| domain.name == name) {
-        let kind = DomainKind::Virtual { owner: VIRTUAL.1.parse()? };
-        desk.rule(Rule::AddDomain(HostedDomain { name, kind }))?;
+        let kind = DomainKind::Virtual { owner: VIRTUAL.1.parse()?, prefix: None };
+        desk.change(Rule::AddDomain(HostedDomain { name, kind }))?;
     }
     Ok(())
 }

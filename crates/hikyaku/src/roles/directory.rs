@@ -1,31 +1,40 @@
 //! Role `directory`, user `hikyaku-directory`. Hears `smtp`, `pop3`, `queue` and operators; calls
-//! `local` to make the mailbox of a new account. Touches its database, and no network.
+//! `local` to make the mailbox of a new account, and to hear how full one is. Touches its database, and
+//! no network.
+//!
+//! | file | answers |
+//! |---|---|
+//! | `routes.rs` | where an address leads, and what its owner wants done with its mail |
+//! | `room.rs` | whether there is room in a mailbox |
+//! | `logins.rs` | who may in |
+//! | `sending.rs` | who may send, and how much |
+//! | `rules.rs`, `rules/` | what operators ask and change |
 
-use std::net::IpAddr;
+mod logins;
+mod room;
+mod routes;
+mod rules;
+mod sending;
+
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use directory::{Actor, Store, StoreError};
-use envelope::{
-    Account, AccountName, AccountState, Address, Destination, Domain, Entitlement, Host, Mailbox, Sender,
-};
-use link::grant::{GrantKey, MailboxGrant, RelayGrant};
-use link::services::directory::{Directory, Event, Login, LoginRefused, Request, Response, Rule};
-use link::services::local::{self, Local};
+use envelope::{Domain, DomainKind};
+use link::grant::GrantKey;
+use link::services::directory::{Directory, Event, Request, Response};
+use link::services::local::Local;
 use link::{Broadcast, Client, Parcel, Responder, serve};
-use tokio::runtime::Handle;
-use tracing::{info, warn};
+use tracing::warn;
 
-use super::{Caller, Orders, PATIENCE, Told, directory_rules, ended, hear_operators, unix_now};
-use crate::control::{Role, Start};
+use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators};
+use crate::control::{Role, Settings, Start};
+use room::Mailboxes;
 
 /// How often a look is taken whether another process changed the database.
 const CHANGE_LOOK: Duration = Duration::from_millis(500);
-
-/// What somebody who fails to log in waits, so that guessing takes long.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 struct Desk {
     store: Store,
@@ -33,18 +42,24 @@ struct Desk {
     host: Domain,
     /// The provider's domain.
     domain: Domain,
+    /// Whether programs run at all.
+    programs: bool,
     grant_key: GrantKey,
     local: Client<Local>,
+    mailboxes: Mailboxes,
     callers: Broadcast<Directory>,
 }
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
+    let local = Client::new(PATIENCE);
     let desk = Arc::new(Desk {
-        store: directory_rules::open_store(&start.settings).context("cannot open the directory")?,
+        store: open_store(&start.settings).context("cannot open the directory")?,
         host: start.settings.hostname,
         domain: start.settings.domain,
+        programs: start.settings.delivery.programs,
         grant_key: start.grant_key.context("the directory role was given no key for grants")?,
-        local: Client::new(PATIENCE),
+        mailboxes: Mailboxes::new(local.clone(), start.settings.delivery.full_grace),
+        local,
         callers: Broadcast::default(),
     });
     tokio::spawn(watch_changes(Arc::clone(&desk)));
@@ -102,32 +117,42 @@ fn answer(
     request: Parcel<Request>,
     responder: Responder<Directory>,
 ) {
+    use Role::{Pop3, Queue, Smtp};
     match (caller, request.value) {
-        (Caller::Role(Role::Smtp | Role::Queue), Request::Resolve(address)) => {
-            // An indexed look-up in memory: shorter than handing it to another thread.
-            responder.send(match desk.resolve(&address) {
-                Ok(destination) => Response::Destination(destination),
-                Err(error) => {
-                    warn!(event = "directory_unreadable", %error);
-                    Response::Unavailable
-                }
-            });
+        // Indexed look-ups in memory: shorter than handing them to another thread.
+        (Caller::Role(Smtp | Queue), Request::Resolve(address)) => {
+            responder.send(unless_unreadable(desk.resolve(&address).map(Response::Destination)));
         }
-        (Caller::Role(Role::Queue), Request::Language(name)) => {
+        (Caller::Role(Queue), Request::Route(address)) => {
+            responder.send(unless_unreadable(desk.route(&address).map(Response::Routed)));
+        }
+        (Caller::Role(Queue), Request::Language(name)) => {
             responder.send(match desk.store.account(&name) {
                 Ok(Some(account)) => Response::Language(account.language),
                 _ => Response::Unavailable,
             });
         }
-        (Caller::Role(Role::Smtp), Request::Windows(client)) => responder.send(desk.windows(client)),
-        (Caller::Role(Role::Smtp), Request::MaySend(account)) => responder.send(desk.may_send(&account)),
-        (Caller::Role(Role::Pop3), Request::Login(login)) => {
-            let desk = Arc::clone(desk);
-            tokio::spawn(async move { responder.send(desk.let_in(login, Desk::to_mailbox).await) });
+        (Caller::Role(Queue), Request::Count { account, recipients, size }) => {
+            responder.send(desk.count(&account, &recipients, size));
         }
-        (Caller::Role(Role::Smtp), Request::Authenticate(login)) => {
+        (Caller::Role(Smtp), Request::Windows(client)) => responder.send(desk.windows(client)),
+        (Caller::Role(Smtp), Request::MaySend(account)) => responder.send(desk.may_send(&account)),
+        (Caller::Role(Smtp), Request::ScramSalt(name)) => responder.send(desk.scram_salt(&name)),
+        (Caller::Role(Smtp), Request::Room { address, size }) => {
             let desk = Arc::clone(desk);
-            tokio::spawn(async move { responder.send(desk.let_in(login, Desk::to_relay).await) });
+            tokio::spawn(async move { responder.send(unless_unreadable(desk.room(&address, size).await)) });
+        }
+        (Caller::Role(Pop3), Request::Login(login)) => {
+            let desk = Arc::clone(desk);
+            tokio::spawn(async move { responder.send(desk.log_in_to_mailbox(login).await) });
+        }
+        (Caller::Role(Smtp), Request::Authenticate(login)) => {
+            let desk = Arc::clone(desk);
+            tokio::spawn(async move { responder.send(desk.authenticate(login).await) });
+        }
+        (Caller::Role(Smtp), Request::ScramProof(proof)) => {
+            let desk = Arc::clone(desk);
+            tokio::spawn(async move { responder.send(desk.authenticate_by_proof(proof).await) });
         }
         (Caller::Operator, Request::Rule(rule)) => {
             let (desk, who) = (Arc::clone(desk), who.clone());
@@ -138,142 +163,65 @@ fn answer(
     }
 }
 
-impl Desk {
-    /// Where an address leads. The postmaster of this host is the provider's: mail to him must be
-    /// taken without a domain too (RFC 5321 §4.5.1), which then is the host's name.
-    fn resolve(&self, address: &Address) -> Result<Destination, StoreError> {
-        let postmaster = address.local_part.as_str().eq_ignore_ascii_case("postmaster");
-        if postmaster && address.host.domain() == Some(&self.host) {
-            let host = Host::Domain(self.domain.clone());
-            return self.store.resolve(&Address::new(address.local_part.clone(), host));
-        }
-        self.store.resolve(address)
-    }
-
-    /// Checks a name and a password; `entitle` says what is granted to who passes.
-    async fn let_in(
-        self: Arc<Self>,
-        login: Login,
-        entitle: fn(&Desk, Account, IpAddr) -> Response,
-    ) -> Response {
-        let checked = tokio::task::spawn_blocking(move || {
-            let (name, client) = (login.name.as_str(), login.client);
-            if !self.store.login_delay(name, client, Instant::now()).is_zero() {
-                return Response::LoginRefused(LoginRefused::TooManyFailures);
-            }
-            match self.store.login(name, &login.password) {
-                Ok(directory::Login { account }) => {
-                    self.store.login_succeeded(name, client);
-                    entitle(&self, account, client)
-                }
-                Err(directory::LoginRefused::Credentials) => {
-                    self.store.login_failed(name, client, Instant::now());
-                    Response::LoginRefused(LoginRefused::Credentials)
-                }
-                Err(directory::LoginRefused::Suspended) => Response::LoginRefused(LoginRefused::Suspended),
-                Err(directory::LoginRefused::Unavailable) => {
-                    Response::LoginRefused(LoginRefused::Unavailable)
-                }
-            }
-        });
-        let response = checked.await.unwrap_or(Response::Unavailable);
-        if matches!(
-            response,
-            Response::LoginRefused(LoginRefused::Credentials | LoginRefused::TooManyFailures)
-        ) {
-            tokio::time::sleep(FAILURE_PAUSE).await;
-        }
-        response
-    }
-
-    /// Who reads his mail may send for some minutes (POP before SMTP). The window is open before
-    /// the client hears that he is in.
-    fn to_mailbox(&self, account: Account, client: IpAddr) -> Response {
-        match self.store.open_window(client, &account.name, unix_now()) {
-            // Of a renewal nobody need hear: that this client has no window is known to nobody.
-            Ok(Some(window)) if window.opened == window.renewed => {
-                self.callers.send(&Event::WindowOpened(client.to_canonical()));
-                info!(event = "window_opened", account = %account.name, %client);
-            }
-            Ok(_) => {}
-            // He can read his mail all the same.
-            Err(error) => warn!(event = "window_not_opened", account = %account.name, %client, %error),
-        }
-        let mailbox = Mailbox { account: account.name.clone(), maildir: account.maildir };
-        Response::LoggedIn(account.name, MailboxGrant::issue(&self.grant_key, mailbox, unix_now()))
-    }
-
-    fn to_relay(&self, account: Account, _client: IpAddr) -> Response {
-        match may_send(account.state) {
-            Ok(()) => Response::MayRelay(self.relay(account.name, Entitlement::Authentication)),
-            Err(refused) => Response::LoginRefused(refused),
-        }
-    }
-
-    fn relay(&self, account: AccountName, entitlement: Entitlement) -> RelayGrant {
-        RelayGrant::issue(&self.grant_key, Sender { account, entitlement }, unix_now())
-    }
-
-    fn windows(&self, client: IpAddr) -> Response {
-        match self.store.windows(client, unix_now()) {
-            Ok(mut windows) => {
-                windows.sort_by_key(|window| std::cmp::Reverse(window.renewed));
-                let grants =
-                    windows.into_iter().map(|window| self.relay(window.account, Entitlement::Window));
-                Response::Windows(grants.collect())
-            }
-            Err(error) => {
-                warn!(event = "directory_unreadable", %error);
-                Response::Unavailable
-            }
-        }
-    }
-
-    fn may_send(&self, account: &AccountName) -> Response {
-        match self.store.account(account) {
-            Ok(account) => {
-                let state = account.map_or(AccountState::Suspended, |account| account.state);
-                may_send(state).map_or_else(Response::LoginRefused, |()| Response::Done)
-            }
-            Err(_) => Response::Unavailable,
-        }
-    }
-
-    async fn rule(self: &Arc<Self>, rule: Rule, who: Actor) -> Response {
-        let changes = directory_rules::changes(&rule);
-        if changes {
-            info!(event = "rule", by = %who, ?rule);
-        }
-        let (desk, runtime) = (Arc::clone(self), Handle::current());
-        let ruled = tokio::task::spawn_blocking(move || {
-            directory_rules::rule(&desk.store, rule, &who, |account| {
-                runtime.block_on(desk.make_mailbox(account))
-            })
-        });
-        let response = ruled.await.unwrap_or(Response::Unavailable);
-        if changes {
-            self.callers.send(&Event::Changed);
-        }
-        response
-    }
-
-    /// Has `local` make the mailbox of a new account.
-    async fn make_mailbox(&self, account: &Account) -> Result<(), String> {
-        let mailbox = Mailbox { account: account.name.clone(), maildir: account.maildir.clone() };
-        let made = self.local.call_until_answered(local::Request::Create(mailbox), bytes::Bytes::new()).await;
-        match made.map(|answer| answer.value) {
-            Ok(local::Response::Created) => Ok(()),
-            Ok(local::Response::NotCreated(problem)) => Err(problem),
-            Ok(_) => Err("the local role answered something else".into()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
+/// The answer, or that there is none now, with a line in the log.
+fn unless_unreadable(outcome: Result<Response, StoreError>) -> Response {
+    outcome.unwrap_or_else(|error| {
+        warn!(event = "directory_unreadable", %error);
+        Response::Unavailable
+    })
 }
 
-fn may_send(state: AccountState) -> Result<(), LoginRefused> {
-    match state {
-        AccountState::Active => Ok(()),
-        AccountState::ReceiveOnly => Err(LoginRefused::ReceiveOnly),
-        AccountState::Suspended => Err(LoginRefused::Suspended),
+/// Opens the directory, and makes sure that the configured provider domain is in it.
+fn open_store(settings: &Settings) -> anyhow::Result<Store> {
+    let own = directory::Settings {
+        pop_window: settings.sending.pop_window,
+        windowless_networks: settings.sending.windowless_networks.clone(),
+        ..directory::Settings::new(settings.paths.mail.clone())
+    };
+    let store = Store::open(&settings.paths.database, own)?;
+    if !store.domains()?.iter().any(|domain| domain.name == settings.domain) {
+        store.add_domain(settings.domain.clone(), DomainKind::Provider, &Actor::Server)?;
+    }
+    Ok(store)
+}
+
+/// A desk to test with: `pobox.example`, and its accounts abc and xyz.
+#[cfg(test)]
+mod example {
+    use directory::NewAccount;
+    use envelope::{AccountName, Language};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    pub(super) const WHO: Actor = Actor::LocalUser(0);
+
+    pub(super) fn desk(programs: bool) -> (TempDir, Desk) {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = directory::Settings::new(folder.path().join("mail"));
+        let store = Store::open(&folder.path().join("directory.db"), settings).unwrap();
+        let domain: Domain = "pobox.example".parse().unwrap();
+        store.add_domain(domain.clone(), DomainKind::Provider, &WHO).unwrap();
+        for account in ["abc", "xyz"] {
+            let (password, language, plan) = (None, Language::Ja, None);
+            let new = NewAccount { name: name(account), password, language, operator: false, plan };
+            store.add_account(new, &WHO).unwrap();
+        }
+        let local = Client::new(PATIENCE);
+        let desk = Desk {
+            store,
+            host: "mail.pobox.example".parse().unwrap(),
+            domain,
+            programs,
+            grant_key: GrantKey::new([7; 32]),
+            mailboxes: Mailboxes::new(local.clone(), 259_200),
+            local,
+            callers: Broadcast::default(),
+        };
+        (folder, desk)
+    }
+
+    pub(super) fn name(text: &str) -> AccountName {
+        text.parse().unwrap()
     }
 }

@@ -5,7 +5,6 @@
 
 mod connections;
 mod directory;
-mod directory_rules;
 mod draft;
 mod keys;
 mod known_addresses;

@@ -1,10 +1,15 @@
 //! `directory`: who is this address, may this person in, and the changes an operator makes.
 
+mod rules;
+
+pub use rules::{
+    AccountChanges, AccountFacts, AddressChange, AddressEntry, AddressFacts, Answer, AppPassword, AuditEntry,
+    DomainFacts, InForce, Many, NewAccount, NewPassword, Rule, Secret, Sent, Text, Window,
+};
+
 use std::net::IpAddr;
 
-use envelope::{
-    Account, AccountName, AccountState, Address, Destination, Domain, HostedDomain, Language, LimitReached,
-};
+use envelope::{AccountName, Address, Destination, Language, LimitReached};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
@@ -105,57 +110,6 @@ pub struct ScramProof {
     pub proof: [u8; 32],
 }
 
-/// What an operator asks or changes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Rule {
-    /// Host a domain.
-    AddDomain(HostedDomain),
-    /// All domains.
-    Domains,
-    /// No longer host a domain.
-    RemoveDomain(Domain),
-    /// Make an account.
-    AddAccount(NewAccount),
-    /// One account.
-    Account(AccountName),
-    /// Accounts in the order of their names, from the first after `after`, at most `limit`.
-    Accounts {
-        /// The last name already seen.
-        after: Option<AccountName>,
-        /// How many.
-        limit: u32,
-    },
-    /// Remove an account. Its mail stays where it is.
-    RemoveAccount(AccountName),
-    /// Give an account a new password.
-    SetPassword(AccountName, Secret),
-    /// Suspend or resume.
-    SetState(AccountName, AccountState),
-}
-
-/// A password on its way to be hashed.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret")
-    }
-}
-
-/// An account to be made.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct NewAccount {
-    /// Its name.
-    pub name: AccountName,
-    /// Its password; none means that nobody can log in yet.
-    pub password: Option<Secret>,
-    /// The language it is written to in.
-    pub language: Language,
-    /// Whether it may rule the server.
-    pub operator: bool,
-}
-
 /// What is answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Response {
@@ -191,12 +145,8 @@ pub enum Response {
     NotCounted(NotCounted),
     /// Who may send by a relay window: whose window was renewed last stands first.
     Windows(Vec<RelayGrant>),
-    /// All domains.
-    Domains(Vec<HostedDomain>),
-    /// One account.
-    Account(Account),
-    /// Some accounts.
-    Accounts(Vec<Account>),
+    /// What an operator asked.
+    Answer(Answer),
     /// Changed as asked.
     Done,
     /// Not changed, and a sentence that says why and what to do.

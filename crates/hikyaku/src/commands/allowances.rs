@@ -1,0 +1,162 @@
+//! The allowances of a plan on the command line: `messages_per_hour=500`, `quota_bytes=1G`.
+
+use std::str::FromStr;
+
+use envelope::{Overrides, Plan};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// The allowances that are sizes, in octets.
+const SIZES: [&str; 2] = ["message_size_max", "quota_bytes"];
+/// What may stand behind a size, and how many octets it is.
+const UNITS: [(char, u64); 4] = [('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30), ('T', 1 << 40)];
+
+/// `NAME=VALUE`, with sizes in octets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The allowance's name. Whether there is such a one, the directory knows.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// The text is no assignment.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotAnAssignment {
+    /// No `=`, or nothing before it.
+    #[error("write ALLOWANCE=VALUE, such as messages_per_day=2000; there are {}", Plan::NAMES.join(", "))]
+    Shape,
+    /// Neither a number nor one with a unit.
+    #[error("{0:?} is no size; write a number of octets, or 500K, 500M, 1G or 1T, or unlimited")]
+    Size(String),
+}
+
+impl FromStr for Assignment {
+    type Err = NotAnAssignment;
+    fn from_str(text: &str) -> Result<Assignment, NotAnAssignment> {
+        let (name, value) = text.split_once('=').ok_or(NotAnAssignment::Shape)?;
+        if name.is_empty() {
+            return Err(NotAnAssignment::Shape);
+        }
+        let is_size = SIZES.contains(&name) && !["unlimited", "plan"].contains(&value);
+        let value = match is_size {
+            true => octets(value).ok_or_else(|| NotAnAssignment::Size(value.into()))?.to_string(),
+            false => value.into(),
+        };
+        Ok(Assignment { name: name.into(), value })
+    }
+}
+
+/// Each allowance of a plan for people: its name, its value, and whether it is the account's own.
+pub fn lines(plan: &Plan, own: &Overrides) -> Vec<String> {
+    let own = own.to_string();
+    let is_own = |name: &str| values(&own).any(|(of_own, _)| of_own == name);
+    values(&plan.to_string())
+        .map(|(name, value)| {
+            let value = match value.parse() {
+                Ok(octets) if SIZES.contains(&name) => size(octets),
+                _ => value.into(),
+            };
+            let mark = if is_own(name) { "  (the account's own)" } else { "" };
+            format!("{name:<24}{value}{mark}")
+        })
+        .collect()
+}
+
+/// The allowances of a plan for scripts: numbers, true, false, and "unlimited".
+pub fn json(plan: &Plan) -> Map<String, Value> {
+    json_of(&plan.to_string())
+}
+
+/// What an account has otherwise than its plan says, for scripts.
+pub fn json_of_own(own: &Overrides) -> Map<String, Value> {
+    json_of(&own.to_string())
+}
+
+/// Octets for people: `1G`, `1536K`, `1000`.
+pub fn size(octets: u64) -> String {
+    let units = UNITS.iter().rev();
+    let mut fits = units.filter(|(_, unit)| octets >= *unit && octets.is_multiple_of(*unit));
+    fits.next().map_or_else(|| octets.to_string(), |(letter, unit)| format!("{}{letter}", octets / unit))
+}
+
+fn octets(text: &str) -> Option<u64> {
+    for (letter, unit) in UNITS {
+        if let Some(number) = text.strip_suffix([letter, letter.to_ascii_lowercase()]) {
+            return number.parse::<u64>().ok()?.checked_mul(unit);
+        }
+    }
+    text.parse().ok()
+}
+
+/// Each `name=value`, as plans are displayed: so no list of names is kept here.
+fn values(displayed: &str) -> impl Iterator<Item = (&str, &str)> {
+    displayed.split(' ').filter_map(|text| text.split_once('='))
+}
+
+fn json_of(displayed: &str) -> Map<String, Value> {
+    values(displayed)
+        .map(|(name, value)| {
+            let value = match (value.parse::<bool>(), value.parse::<u64>()) {
+                (Ok(value), _) => value.into(),
+                (_, Ok(value)) => value.into(),
+                _ => value.into(),
+            };
+            (name.into(), value)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use envelope::Limit;
+
+    use super::*;
+
+    #[test]
+    fn sizes_have_units_and_counts_have_none() {
+        for (text, value) in [
+            ("quota_bytes=500M", "524288000"),
+            ("quota_bytes=1g", "1073741824"),
+            ("message_size_max=10", "10"),
+            ("message_size_max=unlimited", "unlimited"),
+            ("quota_bytes=plan", "plan"),
+            ("messages_per_hour=1K", "1K"),
+            ("colour=", ""),
+        ] {
+            assert_eq!(text.parse::<Assignment>().unwrap().value, value, "{text}");
+        }
+        for wrong in
+            ["quota_bytes=", "quota_bytes=1X", "quota_bytes=-1", "quota_bytes=99999999T", "quota_bytes=M"]
+        {
+            assert!(matches!(wrong.parse::<Assignment>(), Err(NotAnAssignment::Size(_))), "{wrong}");
+        }
+        for wrong in ["", "=1", "quota_bytes"] {
+            assert_eq!(wrong.parse::<Assignment>(), Err(NotAnAssignment::Shape), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_shown_in_the_largest_unit_that_is_exact() {
+        for (octets, text) in
+            [(0, "0"), (1023, "1023"), (1536 << 10, "1536K"), (1 << 30, "1G"), (5 << 40, "5T")]
+        {
+            assert_eq!(size(octets), text);
+        }
+    }
+
+    #[test]
+    fn allowances_are_shown_for_people_and_for_scripts() {
+        let own = Overrides { quota_bytes: Some(Limit::AtMost(1 << 30)), ..Overrides::default() };
+        let plan = own.applied_to(&Plan::default());
+        let lines = lines(&plan, &own);
+        assert_eq!(lines.len(), Plan::NAMES.len());
+        assert!(lines.contains(&"quota_bytes             1G  (the account's own)".into()), "{lines:?}");
+        assert!(lines.contains(&"forward_limit           10".into()), "{lines:?}");
+        let json = json(&plan);
+        assert_eq!(json["quota_bytes"], 1 << 30);
+        assert_eq!((&json["programs"], &json["message_size_max"]), (&false.into(), &"unlimited".into()));
+        assert_eq!(Value::from(json_of_own(&own)), serde_json::json!({ "quota_bytes": 1 << 30 }));
+        assert_eq!(json_of_own(&Overrides::default()).len(), 0);
+    }
+}
