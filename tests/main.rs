@@ -4,6 +4,7 @@
 // What stands around the tests may panic as they do: that is how a test fails.
 #![allow(clippy::unwrap_used)]
 
+mod addresses;
 mod clients;
 mod command_line;
 mod dialogues;

@@ -82,7 +82,7 @@ pub enum Account {
         #[arg(value_name = "ALLOWANCE=VALUE")]
         allowances: Vec<Assignment>,
     },
-    /// Make the accounts of a file, all or none: a line for each, name:hash[:language]. Without a hash nobody can
+    /// Make the accounts of a file, all or none: a line for each, `name:hash[:language]`. Without a hash nobody can
     /// log in yet. Of lines with more fields, as passwd, shadow and vpasswd have them, the first two count.
     Import {
         /// The file; `-` is standard input.
@@ -381,16 +381,12 @@ fn show(facts: &AccountFacts) -> anyhow::Result<()> {
     for window in &facts.windows {
         say!("relay window            {} until {}", window.client, output::moment(window.expires));
     }
-    match (facts.mailbox, facts.allowances.quota_bytes) {
-        (Some(usage), Limit::AtMost(quota)) => {
-            let percent = u128::from(usage.octets) * 100 / u128::from(quota.max(1));
-            say!("mailbox                 {} of {quota} octets, {percent} %", usage.octets);
-            if let Some(since) = usage.full_since {
-                say!("full since              {}", output::moment(since));
-            }
+    if let (Some(usage), Limit::AtMost(quota)) = (facts.mailbox, facts.allowances.quota_bytes) {
+        let percent = u128::from(usage.octets) * 100 / u128::from(quota.max(1));
+        say!("mailbox                 {} of {quota} octets, {percent} %", usage.octets);
+        if let Some(since) = usage.full_since {
+            say!("full since              {}", output::moment(since));
         }
-        (Some(usage), Limit::Unlimited) => say!("mailbox                 {} octets", usage.octets),
-        (None, _) => {}
     }
     Ok(())
 }

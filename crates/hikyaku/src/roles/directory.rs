@@ -133,7 +133,9 @@ fn answer(
             });
         }
         (Caller::Role(Queue), Request::Count { account, recipients, size }) => {
-            responder.send(desk.count(&account, &recipients, size));
+            // It may have to wait until counts of before are written.
+            let desk = Arc::clone(desk);
+            tokio::task::spawn_blocking(move || responder.send(desk.count(&account, &recipients, size)));
         }
         (Caller::Role(Smtp), Request::Windows(client)) => responder.send(desk.windows(client)),
         (Caller::Role(Smtp), Request::MaySend(account)) => responder.send(desk.may_send(&account)),

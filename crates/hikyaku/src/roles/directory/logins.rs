@@ -132,3 +132,60 @@ impl Desk {
         RelayGrant::issue(&self.grant_key, Sender { account, entitlement }, unix_now())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roles::directory::example::{WHO, desk, name};
+
+    fn proof(name: &str, client: &str) -> ScramProof {
+        let (name, client) = (name.into(), client.parse().unwrap());
+        ScramProof { name, client, auth_message: "message".into(), proof: [1; 32] }
+    }
+
+    fn login(password: &str, client: &str) -> Login {
+        let (name, password) = ("abc".into(), password.into());
+        Login { name, password, client: client.parse().unwrap() }
+    }
+
+    fn refused(response: &Response) -> Option<LoginRefused> {
+        match response {
+            Response::LoginRefused(refused) => Some(*refused),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_wrong_proof_counts_as_a_wrong_password_does() {
+        let (_folder, desk) = desk(false);
+        let password = directory::Password::new("abc-try".into()).unwrap();
+        desk.store.set_password(&name("abc"), &password, &WHO).unwrap();
+        let desk = Arc::new(desk);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            // One failure more than anybody may have.
+            let (client, now) = ("192.0.2.1".parse().unwrap(), Instant::now());
+            (0..3).for_each(|_| desk.store.login_failed("abc", client, now));
+            let guess = tokio::spawn(Arc::clone(&desk).authenticate_by_proof(proof("ABC", "192.0.2.1")));
+            while desk.store.login_delay("abc", client, Instant::now()).is_zero() {
+                assert!(!guess.is_finished(), "the guess was not counted");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // From there nobody is let in for a while, by whichever way; from elsewhere the owner is.
+            let from = |client| Arc::clone(&desk).authenticate(login("abc-try", client));
+            assert_eq!(refused(&from("192.0.2.1").await), Some(LoginRefused::TooManyFailures));
+            assert!(matches!(from("198.51.100.1").await, Response::MayRelay(_)));
+            assert_eq!(refused(&guess.await.unwrap()), Some(LoginRefused::Credentials));
+            assert!(now.elapsed() >= FAILURE_PAUSE);
+        });
+    }
+
+    #[test]
+    fn a_salt_is_told_for_any_name() {
+        let (_folder, desk) = desk(false);
+        for name in ["abc", "nobody", "", "\0"] {
+            let Response::ScramSalt { salt, iterations } = desk.scram_salt(name) else { panic!("{name}") };
+            assert_eq!((salt.len(), iterations >= 4096), (16, true));
+        }
+    }
+}

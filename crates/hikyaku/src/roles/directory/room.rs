@@ -70,10 +70,11 @@ impl Desk {
     /// Whether there is room for a message of `size` octets in the mailbox that an address fills.
     pub(super) async fn room(&self, address: &Address, size: u64) -> Result<Response, StoreError> {
         let enough = Ok(Response::Room(Room::Enough));
-        let Destination::Local(local) = self.resolve(address)? else { return enough };
+        let Route { leads_to: Destination::Local(local), orders } = self.route(address)? else {
+            return enough;
+        };
         let Limit::AtMost(quota) = local.quota else { return enough };
-        let Route { leads_to, orders } = self.route(address)?;
-        if leads_to != Destination::Local(local.clone()) || !fills_mailbox(orders.as_ref()) {
+        if !fills_mailbox(orders.as_ref()) {
             return enough;
         }
         let Some(usage) = self.mailboxes.usage(&local).await else { return enough };

@@ -225,7 +225,7 @@ pub struct AccountFacts {
     pub app_passwords: u64,
     /// The domains that it owns.
     pub domains: Vec<Domain>,
-    /// How full its mailbox is, if that is known.
+    /// How full its mailbox is, if it has a quota and that is known.
     pub mailbox: Option<Usage>,
 }
 

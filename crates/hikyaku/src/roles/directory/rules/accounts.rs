@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use directory::{Actor, ChangeError, Password, PasswordHash};
-use envelope::{Account, AccountName, DomainKind, LocalAddress, Mailbox};
+use envelope::{Account, AccountName, DomainKind, Limit, LocalAddress, Mailbox};
 use link::services::directory::{
     AccountChanges, AccountFacts, AppPassword, NewAccount, NewPassword, Secret, Sent, Window,
 };
@@ -38,9 +38,14 @@ impl Desk {
             .domains()?
             .into_iter()
             .filter(|domain| matches!(&domain.kind, DomainKind::Virtual { owner, .. } if owner == name));
-        let mailbox = Mailbox { account: name.clone(), maildir: account.maildir.clone() };
-        let quota = allowances.quota_bytes;
-        let standard = LocalAddress { mailbox, extension: None, quota };
+        let usage = match allowances.quota_bytes {
+            Limit::Unlimited => None,
+            quota => {
+                let mailbox = Mailbox { account: name.clone(), maildir: account.maildir.clone() };
+                let standard = LocalAddress { mailbox, extension: None, quota };
+                runtime.block_on(self.mailboxes.usage(&standard))
+            }
+        };
         Ok(AccountFacts {
             plan: store.plan_of(name)?,
             own: store.overrides(name)?,
@@ -61,7 +66,7 @@ impl Desk {
                 .collect(),
             app_passwords: store.app_passwords(name)?.len() as u64,
             domains: domains.map(|domain| domain.name).collect(),
-            mailbox: runtime.block_on(self.mailboxes.usage(&standard)),
+            mailbox: usage,
             account,
             allowances,
         })

@@ -117,7 +117,8 @@ impl Desk {
                 Refused(format!("the instructions of {address} are not changed: {}", sentences(&problems)))
             })?;
             let check = |text: &str, plan: &Plan| {
-                let checked = self.check(text.as_bytes(), plan, &home).map_err(|all| sentences(&all))?;
+                let checked =
+                    self.check(text.as_bytes(), plan, Some(&home)).map_err(|all| sentences(&all))?;
                 self.check_for_circle(&account, &extension, &checked, &also)
             };
             new = self.store.set_instructions(&account, &extension, &text, check, who)?;
@@ -146,7 +147,7 @@ impl Desk {
                     continue;
                 }
             };
-            let text = match self.check(&text, &plan, &home).and_then(|_| utf8(text)) {
+            let text = match self.check(&text, &plan, Some(&home)).and_then(|_| utf8(text)) {
                 Ok(text) => text,
                 Err(found) => {
                     problems.extend(found.iter().map(|problem| format!("{file}, {problem}")));
@@ -159,7 +160,7 @@ impl Desk {
         }
         let also: HashSet<String> = all.keys().map(Extension::file_name).collect();
         let circle = |extension: &Extension, text: &str, plan: &Plan| {
-            let checked = self.check(text.as_bytes(), plan, &home).map_err(|all| sentences(&all))?;
+            let checked = self.check(text.as_bytes(), plan, Some(&home)).map_err(|all| sentences(&all))?;
             self.check_for_circle(account, extension, &checked, &also)
         };
         for (extension, (file, text)) in &all {
@@ -172,7 +173,7 @@ impl Desk {
             return Err(Refused(format!("nothing is imported:\n  {}", problems.join("\n  "))));
         }
         let texts = all.iter().map(|(extension, (_, text))| (extension, text.as_str()));
-        let check = |text: &str, plan: &Plan| match self.check(text.as_bytes(), plan, &home) {
+        let check = |text: &str, plan: &Plan| match self.check(text.as_bytes(), plan, Some(&home)) {
             Ok(_) => Ok(()),
             Err(all) => Err(sentences(&all)),
         };
@@ -184,26 +185,26 @@ impl Desk {
         let (plan, home) = match account {
             Some(account) => {
                 let home = self.home(account)?;
-                (self.store.effective_plan(account)?.unwrap_or_default(), home)
+                (self.store.effective_plan(account)?, Some(home))
             }
             None => {
-                let plans = self.store.plans()?.into_iter();
-                let default =
-                    plans.filter(|plan| plan.name.as_str() == PlanName::DEFAULT).map(|plan| plan.plan);
-                (default.last().unwrap_or_default(), "/nonexistent".into())
+                let mut plans = self.store.plans()?.into_iter();
+                let default = plans.find(|plan| plan.name.as_str() == PlanName::DEFAULT);
+                (default.map(|default| default.plan), None)
             }
         };
-        self.check(text, &plan, &home).map(drop).map_err(|all| Refused(sentences(&all)))
+        let checked = self.check(text, &plan.unwrap_or_default(), home.as_deref());
+        checked.map(drop).map_err(|all| Refused(sentences(&all)))
     }
 
     /// Reads a text that is to be stored, and refuses what its writer cannot have meant or may not do.
-    fn check(&self, text: &[u8], plan: &Plan, home: &Path) -> Result<Instructions, Vec<Problem>> {
+    fn check(&self, text: &[u8], plan: &Plan, home: Option<&Path>) -> Result<Instructions, Vec<Problem>> {
         let limits = Limits {
             forward_limit: plan.forward_limit as usize,
             size_max: INSTRUCTIONS_MAX,
             programs: self.programs && plan.programs,
             files: plan.files,
-            home: Some(home),
+            home,
         };
         Instructions::check_for_writing(text, &limits)
     }
