@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use serde_json::json;
 
-use crate::house::{House, eventually, free_base, roles_of, run};
+use crate::house::{House, ROLES, eventually, free_base, roles_of, run};
 
 fn hikyaku(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hikyaku"));
@@ -123,7 +123,7 @@ fn try_stays_and_every_other_command_works_on_it() {
     // Ctrl-C ends it, and all of it.
     let pid = server.pid();
     let roles = roles_of(pid);
-    assert_eq!(roles.len(), 7);
+    assert_eq!(roles.len(), ROLES.len());
     kill(pid, Signal::SIGINT).unwrap();
     let ended = eventually("it ends", Duration::from_secs(20), || server.0.try_wait().unwrap());
     assert!(ended.success(), "{ended}");
@@ -510,7 +510,7 @@ fn roles_end_with_their_supervisor() {
     let mut server = house.spawn(&["serve"], "log");
     house.wait_for_event("ready");
     let roles = roles_of(server.pid());
-    assert_eq!(roles.len(), 7);
+    assert_eq!(roles.len(), ROLES.len());
     server.0.kill().unwrap();
     server.0.wait().unwrap();
     let gone =

@@ -39,7 +39,8 @@ fn the_operators_book_tells_every_setting_with_its_default() {
         .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
     let mut seen = 0;
     for name in settings {
-        let told = book.contains(&format!("{name} = ")) || book.contains(&format!("[{name}]"));
+        let told = [format!("{name} = "), format!("[{name}]"), format!(".{name}]")];
+        let told = told.iter().any(|form| book.contains(form));
         assert!(told, "docs/operator.md does not tell of {name}");
         seen += 1;
     }

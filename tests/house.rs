@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::wire::Wire;
 
 /// The roles of a running server.
-pub const ROLES: [&str; 7] = ["directory", "keys", "local", "maildrop", "pop3", "queue", "smtp"];
+pub const ROLES: [&str; 8] = ["directory", "keys", "local", "maildrop", "pop3", "queue", "remote", "smtp"];
 
 /// How long a server may take to be ready, on a machine that is busy with other tests.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -67,8 +67,11 @@ impl House {
         house
     }
 
-    /// Writes the configuration: the usual one, and these lines.
+    /// Writes the configuration: the usual one, and these lines. Unless they say otherwise, mail for
+    /// other hosts finds nobody and waits.
     pub fn configure(&self, address: &str, lines: &str) {
+        let nobody = "[remote]\nname_servers = [\"127.0.0.1:1\"]\n[remote.routes]\n\"*\" = \"127.0.0.1:1\"";
+        let remote = if lines.contains("[remote") { "" } else { nobody };
         let at = |standard: u16| format!("[\"{address}:{}\"]", self.base + standard);
         let text = format!(
             "hostname = \"mail.pobox.example\"\n\
@@ -77,7 +80,7 @@ impl House {
              [listen]\nsmtp = {}\nsubmission = {}\nsubmissions = {}\npop3 = {}\npop3s = {}\n\
              [log]\nformat = \"json\"\n\
              [users]\nshared = true\n\
-             {lines}\n",
+             {remote}\n{lines}\n",
             self.dir.path().join("data").display(),
             at(25),
             at(587),

@@ -472,7 +472,6 @@ fn promise_25_what_is_written_is_the_language_of_dot_qmail_and_nothing_else_gets
         "|touch owned",
         "/etc/passwd",
         "./Mailbox",
-        "../x@y.example",
         "+list",
         "# x",
         "a@b.example\n|x",

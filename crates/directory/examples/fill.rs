@@ -23,7 +23,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let texts = extensions.iter().map(|extension| (extension, "&a@there.example\n&b@there.example\n"));
     for number in 0..accounts {
         let name: envelope::AccountName = format!("user{number}").parse()?;
-        let new = NewAccount { name: name.clone(), password: None, language: Language::Ja, operator: false };
+        let new = NewAccount {
+            name: name.clone(),
+            password: None,
+            language: Language::Ja,
+            operator: false,
+            plan: None,
+        };
         store.add_account(new, &Actor::Server)?;
         store.import_instructions(&name, texts.clone(), |_, _| Ok(()), &Actor::Server)?;
     }

@@ -133,6 +133,21 @@ impl Store {
         Ok(first)
     }
 
+    /// Whether the owner was told already, in this hour or day, that this limit was reached.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn was_told_of_limit(
+        &self,
+        account: &AccountName,
+        which: SendingLimit,
+        now: u64,
+    ) -> Result<bool, StoreError> {
+        let Some(Sender { id, .. }) = self.sender(account)? else { return Ok(true) };
+        let Periods { hour, day } = self.usage().sent().at(id, now);
+        Ok((if is_of_hour(which) { hour } else { day }).told & bit(which) != 0)
+    }
+
     /// What an account has sent in the hour and day of `now`, in seconds since 1970. None if there is no
     /// such account.
     ///

@@ -10,22 +10,26 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, fsync, mkdirat, openat};
+use rustix::io::Errno;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Opens a directory below `home`, which itself may be reached over links.
+/// Opens a directory below `home`, which itself may be reached over links and must be there; the rest
+/// is made durably where it is missing.
 ///
 /// # Errors
-/// If a part of it is missing, a link or no directory, or the path leads out of the home.
-pub(crate) fn open_directory(home: &Path, relative: &Path) -> io::Result<OwnedFd> {
-    walk(home, names(relative)?)
+/// If a part of it is a link or no directory, or the path leads out of the home.
+pub(crate) fn make_directory(home: &Path, relative: &Path) -> io::Result<OwnedFd> {
+    let names = names(relative)?;
+    let home = openat(CWD, home, DIRECTORY, Mode::empty())?;
+    names.into_iter().try_fold(home, step_making)
 }
 
 /// Opens the directory in which a file below `home` lies, and tells the file's name in it.
 ///
 /// # Errors
-/// See [`open_directory`].
+/// If a part of it is missing, a link or no directory, or the path leads out of the home.
 pub(crate) fn open_parent(home: &Path, relative: &Path) -> io::Result<(OwnedFd, OsString)> {
     let mut names = names(relative)?;
     let name = names.pop().ok_or(io::ErrorKind::IsADirectory)?;
@@ -35,6 +39,16 @@ pub(crate) fn open_parent(home: &Path, relative: &Path) -> io::Result<(OwnedFd, 
 /// Opens a directory in an open one; never over a link.
 pub(crate) fn step(directory: impl AsFd, name: impl AsRef<OsStr>) -> io::Result<OwnedFd> {
     Ok(openat(directory, name.as_ref(), DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?)
+}
+
+/// Opens a directory in an open one, and makes it if it is not there.
+pub(crate) fn step_making(directory: impl AsFd, name: impl AsRef<OsStr>) -> io::Result<OwnedFd> {
+    match mkdirat(&directory, name.as_ref(), Mode::from_raw_mode(0o770)) {
+        Ok(()) => fsync(&directory)?,
+        Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    step(directory, name)
 }
 
 fn walk(home: &Path, names: Vec<&OsStr>) -> io::Result<OwnedFd> {
@@ -66,12 +80,16 @@ mod tests {
         symlink("a", home.join("in")).unwrap();
         symlink(&home, dir.path().join("way")).unwrap();
         for good in ["", ".", "a", "./a/b", "a//b/"] {
-            assert!(open_directory(&home, Path::new(good)).is_ok(), "{good}");
-            assert!(open_directory(&dir.path().join("way"), Path::new(good)).is_ok(), "{good}");
+            assert!(make_directory(&home, Path::new(good)).is_ok(), "{good}");
+            assert!(make_directory(&dir.path().join("way"), Path::new(good)).is_ok(), "{good}");
         }
-        for bad in ["out", "in", "in/b", "a/..", "../other", "/", "/etc", "a/c"] {
-            assert!(open_directory(&home, Path::new(bad)).is_err(), "{bad}");
+        for bad in ["out", "in", "in/b", "out/b", "a/..", "../other", "/", "/etc"] {
+            assert!(make_directory(&home, Path::new(bad)).is_err(), "{bad}");
         }
+        assert!(make_directory(&home, Path::new("a/new/one")).is_ok());
+        assert!(home.join("a/new/one").is_dir() && !dir.path().join("other/b").exists());
+        assert!(make_directory(&dir.path().join("gone"), Path::new("a")).is_err());
+        assert!(open_parent(&home, Path::new("a/c/file")).is_err());
         assert_eq!(open_parent(&home, Path::new("./a/b/file")).unwrap().1, "file");
         assert!(open_parent(&home, Path::new(".")).is_err());
     }
