@@ -402,6 +402,8 @@ fn a_mailbox_has_a_quota_with_warnings_and_refusals() {
     let full = "452 sorry, that mailbox is full, try again later (#4.2.2)";
     eventually("it is full", PATIENCE, || (rcpt(100_000) == full).then_some(()));
     assert!(rcpt(100).starts_with("250 "));
+    assert!(fill(40_000).starts_with("250 "));
+    house.wait_for_messages("abc", 7);
     eventually("it has been full for long", PATIENCE, || {
         (rcpt(100_000) == "552 sorry, that mailbox has been full for some days (#5.2.2)").then_some(())
     });

@@ -488,7 +488,7 @@ fn promise_25_what_is_written_is_the_language_of_dot_qmail_and_nothing_else_gets
         ("&a@b.example\n\n/etc/passwd\n", "line 3: "),
         ("&a@b.example\r\n", "line 1: "),
         ("\n&a@b.example\n", "line 1: "),
-        ("&a@b.example\0\n", "line 1: "),
+        ("&a@b.example\0\n", "NUL"),
         ("&a@b.example, c@d.example\n", "line 1: "),
         (large.as_str(), "octets"),
     ] {
