@@ -189,9 +189,13 @@ fn every_message_ends_in_a_random_graph_of_forwards_and_no_mailbox_gets_two_copi
     let addresses: Vec<String> =
         (0..200).map(|number| format!("e{}@a{}.pobox.example", number / 20, number % 20)).collect();
     let graph: Vec<(bool, Vec<usize>)> = (0..200)
-        .map(|_| {
+        .map(|number| {
             let forwards = (0..random.random_range(1..=3)).map(|_| random.random_range(0..200));
-            let forwards = forwards.collect();
+            let mut forwards: Vec<usize> = forwards.collect();
+            // To itself and nowhere else is refused when it is written.
+            if forwards.iter().all(|to| *to == number) {
+                forwards.push((number + 1) % 200);
+            }
             (random.random_range(0..10) == 0, forwards)
         })
         .collect();
