@@ -7,6 +7,7 @@
 pub mod account;
 pub mod address;
 pub mod event;
+pub mod filter;
 pub mod hosted;
 pub mod network;
 pub mod path;
@@ -21,6 +22,7 @@ mod envelope;
 pub use account::{Account, AccountName, AccountState, Language, Mailbox};
 pub use address::{Address, Domain, Host, LocalPart};
 pub use envelope::{BodyType, Envelope};
+pub use filter::{AddressPattern, Filter, Walk};
 pub use hosted::{Destination, DomainKind, HostedDomain, LocalAddress, Prefix};
 pub use network::Network;
 pub use path::{ForwardPath, ReversePath};
