@@ -73,6 +73,7 @@ pub(crate) struct Committer<S: Storage> {
 enum Unsettled {
     Outcome { id: QueueId, changes: Vec<(u32, RecipientState)>, previous: Option<Location>, chain: u8 },
     Retire(Retiring),
+    Hold(QueueId),
 }
 
 impl<S: Storage> Committer<S> {
@@ -253,6 +254,7 @@ impl<S: Storage> Committer<S> {
             chain: written.chain,
         }));
         self.unsettled.extend(retired.into_iter().map(Unsettled::Retire));
+        self.unsettled.extend(batch.held.drain(..).map(Unsettled::Hold));
         if synced {
             self.settle();
         } else if !self.unsettled.is_empty() {
@@ -283,6 +285,7 @@ impl<S: Storage> Committer<S> {
             again.push_back(match unsettled {
                 Unsettled::Outcome { id, changes, .. } => Item::Outcome { id, changes, done: Vec::new() },
                 Unsettled::Retire(retiring) => Item::Retire { retiring, done: Vec::new() },
+                Unsettled::Hold(id) => Item::Hold { id },
             });
         }
         self.unsettled_since = None;
@@ -292,6 +295,7 @@ impl<S: Storage> Committer<S> {
         for retiring in batch.retired.drain(..) {
             again.push_back(Item::Retire { retiring, done: Vec::new() });
         }
+        again.extend(batch.held.drain(..).map(|id| Item::Hold { id }));
         again.append(&mut self.backlog);
         self.backlog = again;
         // The log may name these bodies until it says that the segment does not count.

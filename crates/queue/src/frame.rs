@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     Retired,
     Abandoned,
     Footer,
+    Held,
 }
 
 impl Kind {
@@ -41,6 +42,7 @@ impl Kind {
             3 => Kind::Retired,
             4 => Kind::Abandoned,
             5 => Kind::Footer,
+            6 => Kind::Held,
             _ => return None,
         })
     }
@@ -52,6 +54,7 @@ impl Kind {
             Kind::Retired => 3,
             Kind::Abandoned => 4,
             Kind::Footer => 5,
+            Kind::Held => 6,
         }
     }
 }

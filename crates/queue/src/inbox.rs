@@ -36,6 +36,8 @@ pub(crate) enum Item {
     Outcome { id: QueueId, changes: Vec<(u32, RecipientState)>, done: Vec<Done> },
     /// A message is done. Memory knows already; the disk may take a moment.
     Retire { retiring: Retiring, done: Vec<Done> },
+    /// A message is held, or no longer. Memory knows already which; the disk may take a moment.
+    Hold { id: QueueId },
     /// A living message is to stand at the head of the log.
     Relocate(Relocation),
     /// To be told when everything before is durable.
@@ -45,7 +47,7 @@ pub(crate) enum Item {
 impl Item {
     /// Whether somebody waits for the disk.
     pub fn is_urgent(&self) -> bool {
-        !matches!(self, Item::Outcome { .. } | Item::Retire { .. })
+        !matches!(self, Item::Outcome { .. } | Item::Retire { .. } | Item::Hold { .. })
     }
 
     /// Refuses it, or lets go of it if nobody waits. Calls callers' code: hold no lock.
@@ -56,7 +58,7 @@ impl Item {
             Item::Outcome { done, .. } | Item::Retire { done, .. } => {
                 done.into_iter().for_each(|done| tell(|| done(Err(why))));
             }
-            Item::Relocate(_) => {}
+            Item::Hold { .. } | Item::Relocate(_) => {}
         }
     }
 }

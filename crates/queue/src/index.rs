@@ -40,6 +40,7 @@ pub(crate) struct Index {
     pub hot: Hot,
     bytes: u64,
     in_flight: u64,
+    held: u64,
 }
 
 /// A message that has left the index, for the books of the log.
@@ -62,6 +63,7 @@ impl Index {
             hot: Hot::new(hot_bytes_max),
             bytes: 0,
             in_flight: 0,
+            held: 0,
         }
     }
 
@@ -78,6 +80,16 @@ impl Index {
     /// Living messages with a recipient in flight.
     pub fn in_flight(&self) -> u64 {
         self.in_flight
+    }
+
+    /// Living messages that an operator holds.
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// The living message with the highest name.
+    pub fn last(&self) -> Option<QueueId> {
+        self.places.last_key_value().map(|(id, _)| *id)
     }
 
     /// Whether the queue holds this message or has retired it of late.
@@ -172,6 +184,7 @@ impl Index {
         let place = self.places.remove(&id)?;
         let entry = self.entries.remove(place);
         self.in_flight -= u64::from(entry.in_flight > 0);
+        self.held -= u64::from(entry.held);
         self.bytes -= entry.size;
         self.hot.remove(id);
         self.recent.push(id);
@@ -195,7 +208,7 @@ impl Index {
             let before = entry.in_flight;
             let mut numbers = Vec::new();
             for (number, slot) in entry.recipients.iter_mut().enumerate() {
-                if slot.status == Status::Waiting && slot.next_attempt <= now {
+                if !entry.held && slot.status == Status::Waiting && slot.next_attempt <= now {
                     slot.status = Status::InFlight;
                     entry.in_flight += 1;
                     numbers.push(number as u32);
@@ -215,6 +228,54 @@ impl Index {
     pub fn next_due(&mut self) -> Option<u64> {
         self.drop_stale();
         self.earliest().map(|(time, _)| u64::from(time))
+    }
+
+    /// Marks those of these recipients that wait as in flight, due or not, held or not; gives them.
+    pub fn take(&mut self, id: QueueId, numbers: &[u32]) -> Vec<u32> {
+        let Some(place) = self.places.get(&id).copied() else { return Vec::new() };
+        let entry = self.entries.get_mut(place);
+        let before = entry.in_flight;
+        let mut taken = Vec::with_capacity(numbers.len());
+        for &number in numbers {
+            if let Some(slot) = entry.recipients.get_mut(number).filter(|s| s.status == Status::Waiting) {
+                slot.status = Status::InFlight;
+                entry.in_flight += 1;
+                taken.push(number);
+            }
+        }
+        self.in_flight += u64::from(before == 0 && entry.in_flight > 0);
+        taken
+    }
+
+    /// Makes what waits of a message due at `now`; gives whether anything did. Not of one that is held.
+    pub fn hurry(&mut self, id: QueueId, now: u64) -> bool {
+        let Some(place) = self.places.get(&id).copied() else { return false };
+        let entry = self.entries.get_mut(place);
+        if entry.held {
+            return false;
+        }
+        let mut waits = false;
+        for slot in entry.recipients.iter_mut().filter(|slot| slot.status == Status::Waiting) {
+            slot.next_attempt = slot.next_attempt.min(seconds(now));
+            waits = true;
+        }
+        self.schedule(place);
+        waits
+    }
+
+    /// Keeps a message back, or lets it go on at the times it had; gives whether that is a change.
+    pub fn set_held(&mut self, id: QueueId, held: bool) -> bool {
+        let Some(place) = self.places.get(&id).copied() else { return false };
+        let entry = self.entries.get_mut(place);
+        if entry.held == held {
+            return false;
+        }
+        entry.held = held;
+        self.held = if held { self.held + 1 } else { self.held - 1 };
+        // One that is held stays in the times where it stands, and is passed over: so holding and
+        // letting go by turns leaves no pile there.
+        self.schedule(place);
+        true
     }
 
     /// Lets recipients that are in flight wait again, due at the time they had.
@@ -299,6 +360,7 @@ mod tests {
     use super::*;
     use crate::note::RecipientNotes;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn id(number: u64) -> QueueId {
         QueueId::from_u64(number)
@@ -394,6 +456,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_is_not_due_until_it_is_let_go() {
+        let mut index = index(&[(1, 10, 1), (2, 10, 1)]);
+        assert!(index.set_held(id(1), true) && !index.set_held(id(1), true));
+        assert_eq!(due(&mut index, 99), [(2, vec![0])]);
+        assert!(!index.hurry(id(1), 5));
+        assert_eq!((index.next_due(), index.held()), (None, 1));
+        // For who takes it by name it is there.
+        assert_eq!(index.take(id(1), &[0, 7]), [0]);
+        index.release(id(1), &[0]);
+        assert!(index.set_held(id(1), false));
+        assert_eq!(index.next_due(), Some(10));
+        assert_eq!(due(&mut index, 10), [(1, vec![0])]);
+    }
+
+    #[test]
+    fn holding_and_letting_go_leaves_no_pile_of_times() {
+        let mut index = index(&[(1, 10, 1)]);
+        for now in 0..10_000 {
+            index.set_held(id(1), true);
+            index.due(now, 1);
+            index.set_held(id(1), false);
+            index.hurry(id(1), now);
+        }
+        assert!(index.later.len() < 2000 && index.fresh.len() < 2000);
+    }
+
+    #[test]
     fn a_message_moved_keeps_what_memory_knows() {
         let mut index = index(&[(1, 10, 2)]);
         index.due(10, 1);
@@ -416,7 +505,7 @@ mod tests {
 
     /// The same, kept the plain way.
     #[derive(Default)]
-    struct Plain(BTreeMap<u64, Vec<Slot>>);
+    struct Plain(BTreeMap<u64, Vec<Slot>>, BTreeSet<u64>);
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -424,6 +513,9 @@ mod tests {
         Due { now: u32, max: usize },
         Change { id: u64, number: u32, status: Status, next: u32 },
         Release { id: u64, number: u32 },
+        Take { id: u64, number: u32 },
+        Hurry { id: u64, now: u32 },
+        Hold { id: u64, held: bool },
         ReleaseAll,
         Remove { id: u64 },
     }
@@ -444,6 +536,9 @@ mod tests {
                 next
             }),
             (0..8u64, 0..4u32).prop_map(|(id, number)| Step::Release { id, number }),
+            (0..8u64, 0..4u32).prop_map(|(id, number)| Step::Take { id, number }),
+            (0..8u64, 0..100u32).prop_map(|(id, now)| Step::Hurry { id, now }),
+            (0..8u64, any::<bool>()).prop_map(|(id, held)| Step::Hold { id, held }),
             Just(Step::ReleaseAll),
             (0..8u64).prop_map(|id| Step::Remove { id }),
         ]
@@ -451,12 +546,14 @@ mod tests {
 
     impl Plain {
         fn next_due(&self) -> Option<u64> {
-            let waiting = self.0.values().flatten().filter(|slot| slot.status == Status::Waiting);
+            let free = self.0.iter().filter(|(id, _)| !self.1.contains(id)).flat_map(|(_, slots)| slots);
+            let waiting = free.filter(|slot| slot.status == Status::Waiting);
             waiting.map(|slot| u64::from(slot.next_attempt)).min()
         }
 
         fn settle(&mut self) {
             self.0.retain(|_, slots| !slots.iter().all(|slot| slot.is_done()));
+            self.1.retain(|id| self.0.contains_key(id));
         }
     }
 
@@ -477,6 +574,7 @@ mod tests {
                         let all = index.due(u64::from(now), max);
                         let complete = all.len() < max;
                         for due in all {
+                            prop_assert!(!plain.1.contains(&due.id.as_u64()), "it is held");
                             let slots = plain.0.get_mut(&due.id.as_u64()).unwrap();
                             let expected: Vec<u32> = (0..slots.len() as u32)
                                 .filter(|n| {
@@ -511,6 +609,34 @@ mod tests {
                             old.status = Status::Waiting;
                         }
                     }
+                    Step::Take { id: message, number } => {
+                        let taken = index.take(id(message), &[number]);
+                        let slots = plain.0.get_mut(&message);
+                        let slot = slots.and_then(|slots| slots.get_mut(number as usize));
+                        let waiting = slot.filter(|slot| slot.status == Status::Waiting);
+                        prop_assert_eq!(taken.len(), usize::from(waiting.is_some()));
+                        if let Some(slot) = waiting {
+                            slot.status = Status::InFlight;
+                        }
+                    }
+                    Step::Hurry { id: message, now } => {
+                        let mut waits = false;
+                        if let Some(slots) = plain.0.get_mut(&message).filter(|_| !plain.1.contains(&message)) {
+                            for slot in slots.iter_mut().filter(|slot| slot.status == Status::Waiting) {
+                                slot.next_attempt = slot.next_attempt.min(now);
+                                waits = true;
+                            }
+                        }
+                        prop_assert_eq!(index.hurry(id(message), u64::from(now)), waits);
+                    }
+                    Step::Hold { id: message, held } => {
+                        index.set_held(id(message), held);
+                        if held && plain.0.contains_key(&message) {
+                            plain.1.insert(message);
+                        } else {
+                            plain.1.remove(&message);
+                        }
+                    }
                     Step::ReleaseAll => {
                         index.release_all();
                         for slot in plain.0.values_mut().flatten() {
@@ -522,11 +648,13 @@ mod tests {
                     Step::Remove { id: message } => {
                         index.remove(id(message));
                         plain.0.remove(&message);
+                        plain.1.remove(&message);
                     }
                 }
                 let flying = |slots: &&Vec<Slot>| slots.iter().any(|slot| slot.status == Status::InFlight);
                 prop_assert_eq!(index.in_flight(), plain.0.values().filter(flying).count() as u64);
                 prop_assert_eq!(index.len(), plain.0.len());
+                prop_assert_eq!(index.held(), plain.1.len() as u64);
                 prop_assert_eq!(index.bytes(), 50 * plain.0.len() as u64);
                 // A time may come early by a message that was meanwhile put off, never late.
                 let (ours, theirs) = (index.next_due(), plain.next_due());

@@ -13,7 +13,7 @@
 //! | `quarantine/…` | copies of what was found damaged; nobody reads them but people | recovery |
 //!
 //! A **frame** is a checksum and one fact: a message (envelope, and body or the name of a blob),
-//! the outcome of attempts, a message retired, a segment abandoned. A **batch** is the frames of
+//! the outcome of attempts, a message held or let go, a message retired, a segment abandoned. A **batch** is the frames of
 //! one commit. Batches begin on block boundaries, so what was acknowledged is never written over,
 //! not even by a torn write. A segment file is written full once before it is used, so that
 //! fdatasync has data to move and nothing else; when nothing in it is needed any more it becomes a
@@ -25,6 +25,7 @@
 //! |---|---|---|
 //! | arriving | nothing, or a blob that no frame names | [`Queue::accept`] |
 //! | waiting | a message frame, durable; outcomes after it | time: [`Queue::due`] |
+//! | held | a held frame after the message's, durable | an operator: [`Queue::set_held`] |
 //! | in flight | as waiting | whoever delivers: [`Queue::record`], or [`Queue::release`] |
 //! | retired | a retired frame, durable within a second | the committer: it frees the blob and the place in the log |
 //!
@@ -48,7 +49,7 @@
 //! The *committer* writes the log, and alone can make an [`Accepted`]. The *housekeeper* prepares
 //! and recycles segments, removes blobs, and gathers what still lives in old segments so that they
 //! become free. Everything else runs on the callers' threads and waits for no disk, but for what
-//! reads from it ([`Queue::load`], [`Queue::list`], [`Queue::show`]), large bodies
+//! reads from it ([`Queue::load`], [`Queue::search`], [`Queue::show`]), large bodies
 //! ([`BlobWriter`]), [`Queue::flush`] and [`Queue::close`].
 #![forbid(unsafe_code)]
 
@@ -74,9 +75,11 @@ mod reading;
 mod record;
 mod recovery;
 mod scan;
+mod search;
 mod segment;
 mod settings;
 mod shared;
+mod sieve;
 mod snapshot;
 mod storage;
 
@@ -92,6 +95,7 @@ pub use message::{
 };
 pub use queue::Queue;
 pub use recovery::{Damaged, Recovery};
+pub use search::{Detail, Found, Page};
 pub use settings::{BadSegmentSize, Settings};
 pub use storage::{Folder, Storage};
 

@@ -144,9 +144,14 @@ pub struct Summary {
     pub account: Option<AccountName>,
     /// Recipients still to be served, those in flight among them.
     pub waiting: u32,
+    /// Of these, in flight.
+    pub in_flight: u32,
     /// Recipients delivered or failed.
     pub done: u32,
-    /// When it is tried next, in seconds since 1970; `None` while all that is left is in flight.
+    /// Whether an operator holds it.
+    pub held: bool,
+    /// When it is tried next if it is not held, in seconds since 1970; `None` while all that is left is
+    /// in flight.
     pub next_attempt: Option<u64>,
 }
 
@@ -157,6 +162,8 @@ pub struct Details {
     pub summary: Summary,
     /// From whom, to whom.
     pub envelope: Arc<Envelope>,
+    /// Where it comes from.
+    pub provenance: Arc<Provenance>,
     /// What became of each recipient so far, by the numbers of the envelope.
     pub recipients: Vec<RecipientState>,
 }
@@ -168,6 +175,8 @@ pub struct Stats {
     pub messages: u64,
     /// Of these, with a recipient in flight.
     pub in_flight: u64,
+    /// Of these, held by an operator.
+    pub held: u64,
     /// Octets of their mail data.
     pub bytes: u64,
     /// When the one with the lowest id came, in seconds since 1970.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::{Frame, HEADER, Kind};
 use crate::message::{RecipientState, RecipientStatus, seconds};
-use crate::record::{BodyPlace, MessageHead, Outcome, Retired};
+use crate::record::{BodyPlace, Held, MessageHead, Outcome, Retired};
 
 /// What the index needs to know of one frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,7 @@ pub(crate) enum Note {
     Message(MessageNote),
     Outcome(OutcomeNote),
     Retired(QueueId),
+    Held { id: QueueId, held: bool },
 }
 
 /// What the index needs to know of a message.
@@ -156,6 +157,10 @@ impl Note {
                 let retired: Retired = postcard::from_bytes(frame.payload).map_err(|_| UnreadablePayload)?;
                 Note::Retired(retired.id)
             }
+            Kind::Held => {
+                let Held { id, held } = postcard::from_bytes(frame.payload).map_err(|_| UnreadablePayload)?;
+                Note::Held { id, held }
+            }
             Kind::Abandoned | Kind::Footer => return Ok(None),
         };
         note.place(offset);
@@ -167,7 +172,7 @@ impl Note {
         match self {
             Note::Message(message) => message.offset = offset,
             Note::Outcome(outcome) => outcome.offset = offset,
-            Note::Retired(_) => {}
+            Note::Retired(_) | Note::Held { .. } => {}
         }
     }
 
@@ -179,7 +184,7 @@ impl Note {
                 RecipientNotes::Tried(slots) => 64 + 9 * slots.len(),
             },
             Note::Outcome(outcome) => 32 + 14 * outcome.changes.len(),
-            Note::Retired(_) => 16,
+            Note::Retired(_) | Note::Held { .. } => 16,
         }
     }
 }
@@ -214,6 +219,7 @@ mod tests {
             message(RecipientNotes::Tried(vec![slot; 9])),
             Note::Outcome(outcome),
             Note::Retired(id),
+            Note::Held { id, held: true },
         ] {
             assert!(postcard::to_allocvec(&note).unwrap().len() <= note.size_max(), "{note:?}");
         }

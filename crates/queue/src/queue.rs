@@ -18,11 +18,11 @@ use crate::index::HotMessage;
 use crate::lock;
 use crate::log::Log;
 use crate::message::{
-    Details, Due, Message, NewMessage, RecipientOutcome, RecipientState, Stats, StoredBody, Summary,
+    Details, Due, Message, NewMessage, RecipientOutcome, RecipientState, Stats, StoredBody,
 };
 use crate::note::Slot;
 use crate::quarantine;
-use crate::reading::{self, Place};
+use crate::reading;
 use crate::record::BodyPlace;
 use crate::recovery::{self, Recovery};
 use crate::segment::FrameError;
@@ -255,25 +255,43 @@ impl<S: Storage> Queue<S> {
         self.hand_over(Item::Flush { done: Box::new(done) });
     }
 
-    /// Messages in the order of their ids, from the first after `after`, at most `limit`. Reads a
-    /// little of each from the disk.
-    pub fn list(&self, after: Option<QueueId>, limit: usize) -> Vec<Summary> {
-        let found: Vec<(Place, Snapshot)> = {
-            let index = lock(&self.shared().index);
-            let some = index.iter(after).take(limit);
-            some.map(|entry| (Place::from(entry), Snapshot::of(entry, &index.hot))).collect()
-        };
-        let summarise = |(place, snapshot): (Place, Snapshot)| {
-            let summary = snapshot.summary();
-            match &snapshot.hot {
-                Some(hot) => summary.with_head(&hot.envelope, &hot.provenance),
-                None => match reading::head(self.shared(), place) {
-                    Ok(head) => summary.with_head(&head.envelope, &head.provenance),
-                    Err(_) => summary,
-                },
-            }
-        };
-        found.into_iter().map(summarise).collect()
+    /// Keeps a message back until it is let go, or lets it go on at the times it had, because an operator
+    /// says so; gives whether that is a change. [`Queue::flush`] makes it durable.
+    ///
+    /// What is in flight lands as it does. Its age goes on counting.
+    pub fn set_held(&self, id: QueueId, held: bool) -> bool {
+        let mut index = lock(&self.shared().index);
+        let changed = index.set_held(id, held);
+        if changed {
+            // A closed queue says so when it is flushed.
+            let _ = self.shared().inbox.push(Item::Hold { id });
+        }
+        drop(index);
+        if changed && !held {
+            self.shared().wake();
+        }
+        changed
+    }
+
+    /// Whether a message is there and nobody holds it: it may be tried.
+    pub fn may_be_tried(&self, id: QueueId) -> bool {
+        lock(&self.shared().index).get(id).is_some_and(|entry| !entry.held)
+    }
+
+    /// Lets what waits of a message be due at `now`, in seconds since 1970, because an operator says so;
+    /// gives whether anything waits. Not if it is held. A restart forgets it.
+    pub fn hurry(&self, id: QueueId, now: u64) -> bool {
+        let waits = lock(&self.shared().index).hurry(id, now);
+        if waits {
+            self.shared().wake();
+        }
+        waits
+    }
+
+    /// Takes those of a message's recipients in hand that wait, due or not, held or not; gives their
+    /// numbers. They are in flight until they are recorded or released.
+    pub fn take(&self, id: QueueId, recipients: &[u32]) -> Vec<u32> {
+        lock(&self.shared().index).take(id, recipients)
     }
 
     /// All about one message.
@@ -285,7 +303,8 @@ impl<S: Storage> Queue<S> {
             let (head, on_disk) = reading::head_and_states(shared, found.place)?;
             let recipients = found.states(on_disk);
             let summary = found.summary().with_head(&head.envelope, &head.provenance);
-            Ok(Details { summary, envelope: Arc::new(head.envelope), recipients })
+            let (envelope, provenance) = (Arc::new(head.envelope), Arc::new(head.provenance));
+            Ok(Details { summary, envelope, provenance, recipients })
         })
     }
 
@@ -297,6 +316,7 @@ impl<S: Storage> Queue<S> {
             Stats {
                 messages: index.len() as u64,
                 in_flight: index.in_flight(),
+                held: index.held(),
                 bytes: index.bytes(),
                 oldest: index.iter(None).next().map(|entry| u64::from(entry.arrival)),
                 hot_bytes: index.hot.bytes() as u64,
@@ -334,7 +354,7 @@ impl<S: Storage> Queue<S> {
         }
     }
 
-    fn shared(&self) -> &Arc<Shared<S>> {
+    pub(crate) fn shared(&self) -> &Arc<Shared<S>> {
         &self.handle.shared
     }
 

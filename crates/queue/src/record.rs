@@ -84,6 +84,13 @@ pub(crate) struct Retired {
     pub id: QueueId,
 }
 
+/// Whether an operator holds a message. Not held is what a message is that no frame says this of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub id: QueueId,
+    pub held: bool,
+}
+
 /// A segment was given up after a write or sync had failed, or after a crash: what stands in it
 /// at `offset` and after was never acknowledged and does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +151,7 @@ mod tests {
             let _ = MessageHead::read(&octets);
             let _ = postcard::from_bytes::<Outcome>(&octets);
             let _ = postcard::from_bytes::<Abandoned>(&octets);
+            let _ = postcard::from_bytes::<Held>(&octets);
             // With a checksum that is right, the octets of the head are any octets again.
             let mut sealed = (octets.len() as u32).to_le_bytes().to_vec();
             sealed.extend_from_slice(&crc32c::crc32c(&octets).to_le_bytes());

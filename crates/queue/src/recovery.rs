@@ -230,6 +230,9 @@ fn replay(index: &mut Index, notes: Vec<Note>, segment: SegmentNumber) {
                     index.remember(id);
                 }
             }
+            Note::Held { id, held } => {
+                index.set_held(id, held);
+            }
         }
     }
 }

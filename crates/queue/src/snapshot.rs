@@ -13,6 +13,7 @@ pub(crate) struct Snapshot {
     pub size: u64,
     pub blob: Option<NonZeroU32>,
     arrival: u32,
+    held: bool,
     pub recipients: Recipients,
     pub hot: Option<HotMessage>,
 }
@@ -24,6 +25,7 @@ impl Snapshot {
             size: entry.size,
             blob: entry.blob,
             arrival: entry.arrival,
+            held: entry.held,
             recipients: entry.recipients.clone(),
             hot: hot.get(entry.id).cloned(),
         }
@@ -39,6 +41,7 @@ impl Snapshot {
     /// The line of the list, but for what stands in the message's head.
     pub fn summary(&self) -> Summary {
         let done = self.recipients.iter().filter(|slot| slot.is_done()).count();
+        let in_flight = self.recipients.iter().filter(|slot| slot.status == Status::InFlight).count();
         let waiting = self.recipients.iter().filter(|slot| slot.status == Status::Waiting);
         Summary {
             id: self.place.id,
@@ -47,7 +50,9 @@ impl Snapshot {
             reverse_path: None,
             account: None,
             waiting: (self.recipients.slots().len() - done) as u32,
+            in_flight: in_flight as u32,
             done: done as u32,
+            held: self.held,
             next_attempt: waiting.map(|slot| u64::from(slot.next_attempt)).min(),
         }
     }

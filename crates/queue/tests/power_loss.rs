@@ -13,9 +13,11 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::disk::{Disk, Faults, Random};
-use common::{accept, accept_now, body, envelope, id, inline, mail_data, message};
+use common::{accept, accept_now, body, envelope, found, id, inline, mail_data, message};
+use envelope::Filter;
 use queue::{
-    Body, NewMessage, NotAccepted, Queue, RecipientOutcome, RecipientStatus, Recovery, Settings, Storage,
+    Body, Detail, Found, NewMessage, NotAccepted, Queue, RecipientOutcome, RecipientStatus, Recovery,
+    Settings, Storage,
 };
 
 const SETTINGS: Settings = Settings { segment_size: 64 << 10, free_space_min: 0, hot_bytes_max: 16 << 10 };
@@ -30,6 +32,8 @@ struct World {
     accepted: BTreeSet<u64>,
     /// Recipients whose delivery we reported. It may be forgotten, and is not if it was durable.
     delivered: BTreeSet<(u64, u32)>,
+    /// What an operator holds or has let go, where we were told that it is durable.
+    held: BTreeMap<u64, bool>,
     /// Failed recipients and the bounces recorded with them, and whether that was acknowledged.
     bounces: Vec<Bounce>,
 }
@@ -56,6 +60,9 @@ impl Life<'_> {
     fn live(&mut self, disk: &Disk, queue: &Queue<Disk>, rounds: usize) {
         for _ in 0..rounds {
             self.hand_in(queue);
+            if self.random.below(3) == 0 {
+                self.hold(queue);
+            }
             self.deliver(disk, queue);
             match self.random.below(12) {
                 0..3 => drop(queue.flush()),
@@ -121,6 +128,17 @@ impl Life<'_> {
         }
     }
 
+    fn hold(&mut self, queue: &Queue<Disk>) {
+        let place = self.random.below(1 + self.world.accepted.len() as u64) as usize;
+        let Some(number) = self.world.accepted.iter().nth(place).copied() else { return };
+        let held = self.random.below(2) == 0;
+        self.world.held.remove(&number);
+        queue.set_held(id(number), held);
+        if self.random.below(2) == 0 && queue.flush().is_ok() {
+            self.world.held.insert(number, held);
+        }
+    }
+
     fn bounce(&mut self, queue: &Queue<Disk>, message: u64, recipient: u32) {
         let (bounce, new) = self.new_inline();
         let (told, answer) = mpsc::channel();
@@ -158,7 +176,8 @@ fn blob_message(queue: &Queue<Disk>, number: u64, length: usize) -> Option<NewMe
 fn check(disk: &Disk, queue: &Queue<Disk>, recovery: &Recovery, world: &World) -> BTreeSet<u64> {
     assert_eq!(recovery.damaged, [], "nothing was damaged");
     assert_eq!(recovery.without_body, []);
-    let living: BTreeSet<u64> = queue.list(None, usize::MAX).iter().map(|line| line.id.as_u64()).collect();
+    let all = found(queue, &Filter::default(), Detail::Index);
+    let living: BTreeSet<u64> = all.iter().map(|found| found.summary.id.as_u64()).collect();
     let may_be_done = |number: u64, recipient: u32| {
         world.delivered.contains(&(number, recipient))
             || world.bounces.iter().any(|b| (b.message, b.recipient) == (number, recipient))
@@ -178,6 +197,10 @@ fn check(disk: &Disk, queue: &Queue<Disk>, recovery: &Recovery, world: &World) -
                 assert!(may_be_done(*number, recipient), "recipient {recipient} of {number} is lost");
             }
         }
+    }
+    for Found { summary, .. } in all {
+        let held = world.held.get(&summary.id.as_u64()).copied();
+        assert_eq!(summary.held, held.unwrap_or(summary.held), "message {}", summary.id.as_u64());
     }
     for bounce in &world.bounces {
         let state = queue.load(id(bounce.message)).map(|m| m.recipients[bounce.recipient as usize].status);
@@ -199,6 +222,9 @@ fn check(disk: &Disk, queue: &Queue<Disk>, recovery: &Recovery, world: &World) -
 /// Delivers everything; then the queue is empty, and stays so.
 fn drain(disk: &Disk, queue: Queue<Disk>) {
     queue.release_all();
+    for held in found(&queue, &Filter { held: true, ..Filter::default() }, Detail::Index) {
+        assert!(queue.set_held(held.summary.id, false));
+    }
     loop {
         let due = queue.due(NEVER, 100);
         if due.is_empty() {

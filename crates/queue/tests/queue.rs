@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use common::{accept, accept_now, body, id, inline, mail_data, message, provenance};
+use common::{accept, accept_now, body, found, id, inline, mail_data, message, provenance};
+use envelope::Filter;
 use queue::{
-    Body, Files, LoadError, NotAccepted, Queue, RecipientOutcome, RecipientStatus, Recovery, Settings,
-    StoredBody, Summary,
+    Body, Detail, Files, LoadError, NotAccepted, Queue, RecipientOutcome, RecipientStatus, Recovery,
+    Settings, StoredBody,
 };
 use tempfile::TempDir;
 
@@ -231,7 +232,8 @@ fn where_a_message_comes_from_is_kept_with_it() {
             let expected = provenance(number);
             assert_eq!(*queue.load(id(number)).unwrap().provenance, expected);
             assert_eq!(queue.show(id(number)).unwrap().summary.account, expected.account);
-            let listed = queue.list(Some(id(number - 1)), 1).remove(0);
+            let named = Filter { ids: [id(number)].into(), ..Filter::default() };
+            let listed = found(queue, &named, Detail::Head).remove(0).summary;
             assert_eq!((listed.id, listed.account), (id(number), expected.account));
         }
     };
@@ -276,25 +278,6 @@ fn a_message_with_many_recipients_keeps_every_reply() {
     expected(&queue);
     drop(queue);
     expected(&open(&spool, settings()).0);
-}
-
-#[test]
-fn the_list_is_paged_by_id() {
-    let spool = tempfile::tempdir().unwrap();
-    let (queue, _) = open(&spool, Settings { hot_bytes_max: 2000, ..settings() });
-    for number in [5, 3, 9, 1] {
-        assert_eq!(accept_now(&queue, inline(number, 2, 1000)), Ok(id(number)));
-    }
-    queue.due(4, 1);
-    let numbers = |page: &[Summary]| page.iter().map(|line| line.id.as_u64()).collect::<Vec<_>>();
-    let first = queue.list(None, 3);
-    assert_eq!(numbers(&first), [1, 3, 5]);
-    assert_eq!(numbers(&queue.list(Some(id(5)), 3)), [9]);
-    let line = &first[1];
-    assert_eq!((line.arrival, line.size, line.waiting, line.done), (3, 1000, 2, 0));
-    assert_eq!(line.next_attempt, Some(3));
-    assert_eq!(first[0].next_attempt, None, "it is being tried");
-    assert!(first.iter().all(|line| line.reverse_path.is_some()));
 }
 
 #[test]

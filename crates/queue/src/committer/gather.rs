@@ -17,7 +17,7 @@ use crate::lock;
 use crate::message::{REPLY_MAX, RecipientOutcome, RecipientState};
 use crate::note::{MessageNote, Note, OutcomeNote, Slot};
 use crate::reading::{Place, head_and_states};
-use crate::record::{self, Outcome, Retired};
+use crate::record::{self, Held, Outcome, Retired};
 use crate::shared::Shared;
 use crate::storage::Storage;
 
@@ -40,6 +40,8 @@ pub(super) struct Batch {
     pub outcomes: Vec<Written>,
     pub recorded: Vec<Recorded>,
     pub retired: Vec<Retiring>,
+    /// Messages that the batch says are held or not.
+    pub held: Vec<QueueId>,
     pub relocated: Vec<Relocated>,
     /// Told when the batch is through.
     pub told: Vec<Done>,
@@ -176,6 +178,12 @@ impl<S: Storage> Committer<S> {
                     batch.retired.push(retiring);
                     batch.told.extend(done);
                 }
+                Item::Hold { id } => {
+                    if let Some(entry) = index.get(id) {
+                        batch.push_held(entry);
+                        batch.held.push(id);
+                    }
+                }
                 Item::Relocate(moving) => {
                     let id = moving.note.id;
                     let still = index
@@ -190,6 +198,10 @@ impl<S: Storage> Committer<S> {
                                 octets.extend_from_slice(&moving.head);
                             });
                         batch.relocated.push(Relocated { frame, message: moving.message, frame_size });
+                        // What said so stays behind.
+                        if entry.held {
+                            batch.push_held(entry);
+                        }
                     }
                 }
                 Item::Flush { done } => batch.told.push(done),
@@ -217,6 +229,14 @@ impl Batch {
             octets.extend_from_slice(&head);
         });
         self.arrived.push(Arrived { id, frame, body, done, envelope, provenance, arrival });
+    }
+
+    /// Adds whether a message is held, as memory knows it: so it matters not how often this is written.
+    fn push_held(&mut self, entry: &Entry) {
+        let (id, held) = (entry.id, entry.held);
+        self.frames.push(Kind::Held, Some(Note::Held { id, held }), Vec::new(), |octets| {
+            record::write(&Held { id, held }, octets);
+        });
     }
 
     fn record<S: Storage>(

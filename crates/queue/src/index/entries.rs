@@ -35,6 +35,8 @@ pub(crate) struct Entry {
     pub chain: u8,
     /// Whether it stands among those that were never tried.
     pub fresh: bool,
+    /// Whether an operator holds it: then nothing of it is due.
+    pub held: bool,
 }
 
 /// The recipients of a message: most have one, which needs no room of its own.
@@ -71,11 +73,15 @@ impl Entry {
             in_flight: 0,
             chain: 0,
             fresh: false,
+            held: false,
         }
     }
 
     /// When a recipient that is waiting is due.
     pub fn earliest(&self) -> u32 {
+        if self.held {
+            return NEVER;
+        }
         let waiting = self.recipients.iter().filter(|slot| slot.status == Status::Waiting);
         waiting.map(|slot| slot.next_attempt).min().unwrap_or(NEVER)
     }

@@ -6,8 +6,10 @@ pub mod disk;
 use std::sync::mpsc::{self, Receiver};
 
 use bytes::Bytes;
-use envelope::{BodyType, Envelope, Lineage, Provenance, QueueId, Reached, Recipient, ReversePath};
-use queue::{Accepted, Body, Message, NewMessage, NotAccepted, Queue, Storage, StoredBody};
+use envelope::{
+    BodyType, Envelope, Filter, Lineage, Provenance, QueueId, Reached, Recipient, ReversePath, Walk,
+};
+use queue::{Accepted, Body, Detail, Found, Message, NewMessage, NotAccepted, Queue, Storage, StoredBody};
 
 pub fn id(number: u64) -> QueueId {
     QueueId::from_u64(number)
@@ -57,6 +59,17 @@ pub fn accept<S: Storage>(queue: &Queue<S>, message: NewMessage) -> Receiver<Res
 
 pub fn accept_now<S: Storage>(queue: &Queue<S>, message: NewMessage) -> Result<QueueId, NotAccepted> {
     accept(queue, message).recv().expect("the queue answers everybody")
+}
+
+/// All messages that a filter means.
+pub fn found<S: Storage>(queue: &Queue<S>, filter: &Filter, detail: Detail) -> Vec<Found> {
+    let mut page = queue.search(filter, Walk::default(), detail);
+    let mut found = page.found;
+    while let Some(rest) = page.rest {
+        page = queue.search(filter, rest, detail);
+        found.extend(page.found);
+    }
+    found
 }
 
 /// All mail data of a message that is not in a file.

@@ -1,8 +1,8 @@
 //! An operator looks at what lies in the queue.
 
-use envelope::ReversePath;
+use envelope::{Filter, ReversePath, Walk};
 use link::services::queue::{Details, RecipientDetails, RecipientState, Request, Response, Stats, Summary};
-use queue::RecipientStatus;
+use queue::{Detail, RecipientStatus};
 
 use super::Queue;
 
@@ -11,7 +11,8 @@ pub fn look(queue: &Queue, request: Request) -> Response {
     match request {
         Request::List { after, limit } => {
             let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(10_000);
-            Response::Listed(queue.list(after, limit).into_iter().map(summary).collect())
+            let page = queue.search(&Filter::default(), Walk { after, until: None }, Detail::Head);
+            Response::Listed(page.found.into_iter().map(|found| summary(found.summary)).take(limit).collect())
         }
         Request::Show(id) => {
             // Replies are read from the log, where those of a moment ago may not stand yet. Should the

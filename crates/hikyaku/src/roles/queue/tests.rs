@@ -195,7 +195,7 @@ impl House {
         self.queue.flush().unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.queue.stats().messages > 0 {
-            assert!(Instant::now() < deadline, "{:?}", self.queue.list(None, 10));
+            assert!(Instant::now() < deadline, "{:?}", self.queue);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let mut handed = std::mem::take(&mut self.fellows.lock().unwrap().handed);
