@@ -66,7 +66,7 @@ fn version_and_help_are_there_for_every_command() {
         ("plan", &["set", "list", "show", "remove"]),
         ("address", &["set", "show", "list", "remove", "suspend", "resume", "export", "import", "check"]),
         ("audit", &["--account", "--limit", "--json"]),
-        ("queue", &["list", "show", "stats"]),
+        ("queue", &["list", "show", "retry", "hold", "release", "bounce", "remove", "stats", "destinations"]),
     ] {
         let help = run(&mut hikyaku(&[command, "--help"]), "").good();
         for word in words {

@@ -17,5 +17,6 @@ mod mailboxes;
 mod privileges;
 mod programs;
 mod promises;
+mod queue_commands;
 mod sending;
 mod wire;

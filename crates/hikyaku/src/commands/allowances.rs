@@ -80,7 +80,8 @@ pub fn size(octets: u64) -> String {
     fits.next().map_or_else(|| octets.to_string(), |(letter, unit)| format!("{}{letter}", octets / unit))
 }
 
-fn octets(text: &str) -> Option<u64> {
+/// Octets as people write them: `1G`, `500k`, `1000`.
+pub fn octets(text: &str) -> Option<u64> {
     for (letter, unit) in UNITS {
         if let Some(number) = text.strip_suffix([letter, letter.to_ascii_lowercase()]) {
             return number.parse::<u64>().ok()?.checked_mul(unit);

@@ -1,126 +1,100 @@
-//! `hikyaku queue`: what waits, and why.
+//! `hikyaku queue`: what waits, and why; and to rule over it.
+
+mod acts;
+mod counts;
+mod destinations;
+mod list;
+mod selection;
+mod show;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
-use envelope::QueueId;
+use link::blocking::BlockingClient;
+use link::services::queue::operators::{Act, Answer, Question};
 use link::services::queue::{Queue as QueueService, Request, Response};
 
+use self::acts::Ruling;
+use self::counts::Counting;
+use self::destinations::Asking;
+use self::list::Listing;
+use self::show::Showing;
 use super::desk;
-use super::output::{self, say};
 use crate::config::Config;
 use crate::control::Role;
 
-/// How many messages are asked for at a time.
-const PAGE: u32 = 500;
-
 #[derive(Subcommand)]
 pub enum Queue {
-    /// Every waiting message, oldest first.
-    List {
-        /// Print JSON, one message a line.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Waiting messages, oldest first.
+    List(Listing),
     /// One message: its recipients, and what was said at the last attempt.
-    Show {
-        /// Its id, as the log and the list show it.
-        id: QueueId,
-        /// Print JSON.
+    Show(Showing),
+    /// Try messages now, whatever time they wait for.
+    Retry(Ruling),
+    /// Keep messages back until they are released; they are neither tried nor given up meanwhile.
+    Hold(Ruling),
+    /// Let held messages go on, at the times they had.
+    Release(Ruling),
+    /// Return messages to their senders with a report. Where recipients are asked for, only those are given up.
+    Bounce(Ruling),
+    /// Drop messages. Nobody is told.
+    Remove {
+        #[command(flatten)]
+        ruling: Ruling,
+        /// Do not ask whether this is meant.
         #[arg(long)]
-        json: bool,
+        yes: bool,
     },
-    /// Counts.
-    Stats {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Counts, of all or by what messages have in common.
+    Stats(Counting),
+    /// How the destinations of mail for other hosts do.
+    Destinations(Asking),
 }
 
 /// Does it.
 pub fn run(config: &Config, command: Queue) -> anyhow::Result<ExitCode> {
-    let mut queue = desk::connect::<QueueService>(config, Role::Queue)?
-        .context("the server is not running: `hikyaku serve` starts it")?;
+    let mut office = Office::open(config)?;
     match command {
-        Queue::List { json } => {
-            let mut after = None;
-            loop {
-                let Response::Listed(messages) = queue.call(Request::List { after, limit: PAGE })?.value
-                else {
-                    bail!("the queue did not answer with a list");
-                };
-                for message in &messages {
-                    if json {
-                        output::json(message)?;
-                        continue;
-                    }
-                    let next = match message.next_attempt {
-                        Some(at) => format!("next {}", output::moment(at)),
-                        None => "being tried".into(),
-                    };
-                    say!(
-                        "{}  {}  {:>9}  {}  to {}, done {}  {next}",
-                        message.id,
-                        output::moment(message.arrived),
-                        message.size,
-                        message.reverse_path,
-                        message.waiting,
-                        message.done,
-                    );
-                }
-                match messages.last() {
-                    Some(last) if messages.len() == PAGE as usize => after = Some(last.id),
-                    _ => break,
-                }
-            }
-        }
-        Queue::Show { id, json } => match queue.call(Request::Show(id))?.value {
-            Response::Shown(Some(details)) if json => output::json(&details)?,
-            Response::Shown(Some(details)) => {
-                let summary = &details.summary;
-                say!("message   {}", summary.id);
-                say!("arrived   {}", output::moment(summary.arrived));
-                say!("size      {} octets", summary.size);
-                say!("from      {}", summary.reverse_path);
-                if let Some(account) = &summary.account {
-                    say!("account   {account}");
-                }
-                for recipient in &details.recipients {
-                    let state = match recipient.state {
-                        link::services::queue::RecipientState::Waiting => "waiting",
-                        link::services::queue::RecipientState::Delivered => "delivered",
-                        link::services::queue::RecipientState::Failed => "failed",
-                    };
-                    say!("to        {}: {state}, tried {} times", recipient.address, recipient.attempts);
-                    if !recipient.last_reply.is_empty() {
-                        say!("          {}", recipient.last_reply);
-                    }
-                }
-            }
-            _ => bail!("no message {id} is in the queue: it was delivered, bounced, or never here"),
-        },
-        Queue::Stats { json } => {
-            let Response::Stats(stats) = queue.call(Request::Stats)?.value else {
-                bail!("the queue did not answer with counts");
-            };
-            if json {
-                output::json(&stats)?;
-            } else {
-                say!("messages     {} ({} being tried)", stats.messages, stats.in_flight);
-                say!("octets       {}", stats.octets);
-                say!("oldest       {}", stats.oldest.map_or("-".into(), output::moment));
-                say!("segments     {}", stats.segments);
-                say!(
-                    "since start  {} accepted, {} delivered, {} failed, {} deferred",
-                    stats.accepted,
-                    stats.delivered,
-                    stats.failed,
-                    stats.deferred
-                );
-            }
+        Queue::List(listing) => list::run(&mut office, &listing),
+        Queue::Show(showing) => show::run(&mut office, &showing),
+        Queue::Retry(ruling) => acts::run(&mut office, Act::Retry, &ruling, true),
+        Queue::Hold(ruling) => acts::run(&mut office, Act::Hold, &ruling, true),
+        Queue::Release(ruling) => acts::run(&mut office, Act::Release, &ruling, true),
+        Queue::Bounce(ruling) => acts::run(&mut office, Act::Bounce, &ruling, true),
+        Queue::Remove { ruling, yes } => acts::run(&mut office, Act::Remove, &ruling, yes),
+        Queue::Stats(counting) => counts::run(&mut office, &counting),
+        Queue::Destinations(asking) => destinations::run(&mut office, &asking),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// Where the queue is asked.
+struct Office(BlockingClient<QueueService>);
+
+/// An answer, and what came beside it.
+type Answered = link::Parcel<Answer>;
+
+impl Office {
+    fn open(config: &Config) -> anyhow::Result<Office> {
+        desk::connect::<QueueService>(config, Role::Queue)?
+            .map(Office)
+            .context("the server is not running: `hikyaku serve` starts it")
+    }
+
+    /// Asks or orders.
+    ///
+    /// # Errors
+    /// If it cannot be done, with a sentence that says why.
+    fn ask(&mut self, question: Question) -> anyhow::Result<Answered> {
+        let answer = self.0.call(Request::Operator(question))?;
+        match answer.value {
+            Response::Operator(Answer::Unavailable(sentence)) => bail!(sentence),
+            Response::Operator(value) => Ok(Answered { value, raw: answer.raw, fds: answer.fds }),
+            _ => bail!(OTHER_VERSION),
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
+
+/// The answer is to another question.
+const OTHER_VERSION: &str = "the server answers something else: it is of another version, so restart it";

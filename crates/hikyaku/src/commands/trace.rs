@@ -1,7 +1,7 @@
 //! `hikyaku trace`: what became of a message, in plain words.
 
 mod ending;
-mod since;
+pub mod since;
 mod story;
 
 use std::process::ExitCode;

@@ -27,9 +27,12 @@ mod intake;
 mod lanes;
 mod look;
 mod notices;
+mod operators;
 mod outward;
+mod rule;
 mod scheduler;
 mod settled;
+mod tally;
 
 /// The queue, on the disk of this machine.
 type Queue = queue::Queue<Files>;
@@ -78,12 +81,12 @@ pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::R
             Told::Call(called @ Role::Local, stream) => local.attach(stream, orders.mend(called))?,
             Told::Call(called @ Role::Remote, stream) => remote.attach(stream, orders.mend(called))?,
             Told::Answer(role, stream) => {
-                tokio::spawn(answer_caller(intake.clone(), stream, Caller::Role(role)));
+                tokio::spawn(answer_role(intake.clone(), stream, role));
             }
             Told::HearOperators(listener) => {
-                let intake = intake.clone();
-                tokio::spawn(hear_operators(listener, move |stream, _uid| {
-                    tokio::spawn(answer_caller(intake.clone(), stream, Caller::Operator));
+                let scheduler = Arc::clone(&scheduler);
+                tokio::spawn(hear_operators(listener, move |stream, uid| {
+                    tokio::spawn(answer_operator(Arc::clone(&scheduler), stream, uid));
                 }));
             }
             Told::Reload(settings) => scheduler.reload(*settings),
@@ -111,32 +114,35 @@ fn open(settings: &Settings) -> anyhow::Result<Queue> {
     Ok(queue)
 }
 
-async fn answer_caller(intake: Intake, stream: UnixStream, caller: Caller) {
-    let arriving = Arriving::default();
+async fn answer_role(intake: Intake, stream: UnixStream, role: Role) {
+    let (arriving, caller) = (Arriving::default(), Caller::Role(role));
     let outcome = serve::<Service>(
         stream,
         |_| {},
-        |request, responder| match (caller, &request.value) {
-            (Caller::Role(_), Request::List { .. } | Request::Show(_) | Request::Stats)
-            | (
-                Caller::Operator,
-                Request::Accept(_)
-                | Request::Begin(_)
-                | Request::Append(_)
-                | Request::AcceptBlob(_)
-                | Request::Discard(_),
-            ) => {
-                warn!(event = "refused", what = "call", ?caller, "a caller asked what it may not");
-            }
-            (Caller::Role(_), _) => intake::take_in(&intake, &arriving, request, responder),
-            (Caller::Operator, _) => {
-                let queue = intake.queue.clone();
-                tokio::task::spawn_blocking(move || responder.send(look::look(&queue, request.value)));
-            }
+        |request, responder| match &request.value {
+            Request::Operator(_) => refused(caller),
+            _ => intake::take_in(&intake, &arriving, request, responder),
         },
     )
     .await;
     ended::<Service>(caller, outcome);
+}
+
+async fn answer_operator(scheduler: Arc<Scheduler>, stream: UnixStream, uid: u32) {
+    let outcome = serve::<Service>(
+        stream,
+        |_| {},
+        |request, responder| match request.value {
+            Request::Operator(question) => operators::answer(&scheduler, question, uid, responder),
+            _ => refused(Caller::Operator),
+        },
+    )
+    .await;
+    ended::<Service>(Caller::Operator, outcome);
+}
+
+fn refused(caller: Caller) {
+    warn!(event = "refused", what = "call", ?caller, "a caller asked what it may not");
 }
 
 #[cfg(test)]

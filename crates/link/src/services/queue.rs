@@ -1,6 +1,8 @@
-//! `queue`: take this message, and what lies there.
+//! `queue`: take this message; and what operators ask and order.
 
-use envelope::{AccountName, Envelope, LimitReached, QueueId, ReversePath};
+pub mod operators;
+
+use envelope::{Envelope, LimitReached, QueueId};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
@@ -33,17 +35,8 @@ pub enum Request {
     AcceptBlob(Arrival),
     /// Forget that body.
     Discard(QueueId),
-    /// Messages in the order of their ids, from the first after `after`, at most `limit`.
-    List {
-        /// The last id already seen.
-        after: Option<QueueId>,
-        /// How many.
-        limit: u32,
-    },
-    /// All about one message.
-    Show(QueueId),
-    /// Counts.
-    Stats,
+    /// An operator's, never a role's.
+    Operator(operators::Question),
 }
 
 /// A message that somebody hands in.
@@ -68,12 +61,8 @@ pub enum Response {
     NotAccepted(NotAccepted),
     /// The next piece may come.
     GoOn,
-    /// Some messages.
-    Listed(Vec<Summary>),
-    /// One message; `None` if it is not in the queue.
-    Shown(Option<Box<Details>>),
-    /// Counts.
-    Stats(Stats),
+    /// For an operator.
+    Operator(operators::Answer),
 }
 
 /// Why a message was not taken.
@@ -91,82 +80,4 @@ pub enum NotAccepted {
     TooLarge(u64),
     /// Its sender has sent as much as he may for now.
     LimitReached(LimitReached),
-}
-
-/// A waiting message in one line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
-    /// Its name.
-    pub id: QueueId,
-    /// When it came, in seconds since 1970.
-    pub arrived: u64,
-    /// Its size in octets.
-    pub size: u64,
-    /// Where bounces go.
-    pub reverse_path: ReversePath,
-    /// The customer who sent it; `None` for a stranger's message and for one of our own.
-    pub account: Option<AccountName>,
-    /// How many recipients are still to be served.
-    pub waiting: u32,
-    /// How many are done, delivered or bounced.
-    pub done: u32,
-    /// When it is tried next, in seconds since 1970; `None` while it is being tried.
-    pub next_attempt: Option<u64>,
-}
-
-/// A waiting message in full.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Details {
-    /// The line of the list.
-    pub summary: Summary,
-    /// Each recipient.
-    pub recipients: Vec<RecipientDetails>,
-}
-
-/// One recipient of a waiting message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecipientDetails {
-    /// The address.
-    pub address: String,
-    /// What became of it.
-    pub state: RecipientState,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// What was said at the last attempt.
-    pub last_reply: String,
-}
-
-/// What became of one recipient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RecipientState {
-    /// Still to be tried.
-    Waiting,
-    /// Delivered.
-    Delivered,
-    /// Failed for good.
-    Failed,
-}
-
-/// Counts of the queue.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stats {
-    /// Messages.
-    pub messages: u64,
-    /// Of these, being tried now.
-    pub in_flight: u64,
-    /// Octets of living messages.
-    pub octets: u64,
-    /// When the oldest came, in seconds since 1970.
-    pub oldest: Option<u64>,
-    /// Segments of the log on disk.
-    pub segments: u64,
-    /// Accepted since the role started.
-    pub accepted: u64,
-    /// Deliveries since the role started.
-    pub delivered: u64,
-    /// Recipients that failed for good since the role started.
-    pub failed: u64,
-    /// Attempts that were put off since the role started.
-    pub deferred: u64,
 }

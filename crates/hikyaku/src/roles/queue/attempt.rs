@@ -400,11 +400,10 @@ impl<'a> Attempt<'a> {
     /// Puts a recipient off, or gives it up if the message has been here too long.
     fn deferred(&mut self, number: u32, channel: Channel, reason: String, said: Option<Said>) {
         let (now, arrival) = (unix_now(), self.message.arrival / 1_000_000);
-        if schedule::is_last_attempt(
-            lifetime(&self.scheduler.settings.load(), &self.message.envelope),
-            arrival,
-            now,
-        ) {
+        let lifetime = lifetime(&self.scheduler.settings.load(), &self.message.envelope);
+        // Who holds it means to let it go some day.
+        let held = !self.scheduler.queue.may_be_tried(self.message.id);
+        if schedule::is_last_attempt(lifetime, arrival, now) && !held {
             let reason =
                 format!("{reason}\nI'm not going to try again; this message has been in the queue too long.");
             return self.failed(number, Status::new(5, 4, 7), reason, said);

@@ -226,7 +226,7 @@ pub fn take_in(
             drop(lock(arriving).remove(&id));
             responder.send(Response::GoOn);
         }
-        Request::List { .. } | Request::Show(_) | Request::Stats => {}
+        Request::Operator(_) => {}
     }
 }
 

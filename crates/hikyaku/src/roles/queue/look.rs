@@ -1,52 +1,101 @@
-//! An operator looks at what lies in the queue.
+//! An operator looks at what lies in the queue. All of it may wait for the disk, but for the counts.
 
-use envelope::{Filter, ReversePath, Walk};
-use link::services::queue::{Details, RecipientDetails, RecipientState, Request, Response, Stats, Summary};
-use queue::{Detail, RecipientStatus};
+use std::os::fd::OwnedFd;
+
+use bytes::Bytes;
+use envelope::{Filter, QueueId, Walk};
+use link::Parcel;
+use link::services::queue::Response;
+use link::services::queue::operators::{
+    Answer, Details, Progress, RecipientDetails, RecipientState, Stats, Summary,
+};
+use queue::{Detail, LoadError, Page, RecipientStatus, StoredBody};
 
 use super::Queue;
 
-/// The answer to an operator's question. Waits for the disk.
-pub fn look(queue: &Queue, request: Request) -> Response {
-    match request {
-        Request::List { after, limit } => {
-            let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(10_000);
-            let page = queue.search(&Filter::default(), Walk { after, until: None }, Detail::Head);
-            Response::Listed(page.found.into_iter().map(|found| summary(found.summary)).take(limit).collect())
-        }
-        Request::Show(id) => {
-            // Replies are read from the log, where those of a moment ago may not stand yet. Should the
-            // disk fail, what is there is shown.
-            let _ = queue.flush();
-            Response::Shown(queue.show(id).ok().map(|found| Box::new(details(found))))
-        }
-        _ => {
-            let stats = queue.stats();
-            Response::Stats(Stats {
-                messages: stats.messages,
-                in_flight: stats.in_flight,
-                octets: stats.bytes,
-                oldest: stats.oldest,
-                segments: stats.segments,
-                accepted: stats.accepted,
-                delivered: stats.delivered,
-                failed: stats.failed,
-                deferred: stats.deferred,
-            })
-        }
+/// The next messages that are meant.
+pub fn find(queue: &Queue, filter: &Filter, walk: Walk) -> Answer {
+    settle_replies(queue, filter, walk);
+    let page = queue.search(filter, walk, Detail::Head);
+    let progress = progress(&page);
+    let messages = page.found.into_iter().map(|found| summary(found.summary)).collect();
+    Answer::Found { messages, progress }
+}
+
+/// All about one message.
+pub fn show(queue: &Queue, id: QueueId) -> Answer {
+    // Should the disk fail, what is there is shown.
+    let _ = queue.flush();
+    match queue.show(id) {
+        Ok(found) => Answer::Shown(Some(Box::new(details(found)))),
+        Err(LoadError::NotFound(_)) => Answer::Shown(None),
+        Err(problem) => unreadable(&problem),
     }
 }
 
-fn summary(found: queue::Summary) -> Summary {
+/// Its mail data: beside the answer, or as a file that the operator may read.
+pub fn read(queue: &Queue, id: QueueId) -> Parcel<Response> {
+    let (mut file_size, mut raw, mut fds) = (None, Bytes::new(), Vec::new());
+    let answer = match queue.load(id) {
+        Ok(message) => {
+            match message.body {
+                StoredBody::Memory(pieces) => raw = pieces.concat().into(),
+                StoredBody::File { file, length } => {
+                    file_size = Some(length);
+                    fds.push(OwnedFd::from(file));
+                }
+            }
+            Answer::Text { file_size }
+        }
+        Err(LoadError::NotFound(_)) => Answer::Shown(None),
+        Err(problem) => unreadable(&problem),
+    };
+    Parcel { value: Response::Operator(answer), raw, fds }
+}
+
+/// Counts.
+pub fn stats(queue: &Queue) -> Answer {
+    let stats = queue.stats();
+    Answer::Stats(Stats {
+        messages: stats.messages,
+        in_flight: stats.in_flight,
+        held: stats.held,
+        octets: stats.bytes,
+        oldest: stats.oldest,
+        segments: stats.segments,
+        accepted: stats.accepted,
+        delivered: stats.delivered,
+        failed: stats.failed,
+        deferred: stats.deferred,
+    })
+}
+
+/// Replies are read from the log, where those of a moment ago may not stand yet when a walk begins.
+/// Should the disk fail, what is there is found.
+pub fn settle_replies(queue: &Queue, filter: &Filter, walk: Walk) {
+    if filter.reason.is_some() && walk.after.is_none() {
+        let _ = queue.flush();
+    }
+}
+
+/// Where to go on after a page.
+pub fn progress(page: &Page) -> Progress {
+    Progress { until: page.until, rest: page.rest }
+}
+
+/// A line of the list.
+pub fn summary(found: queue::Summary) -> Summary {
     Summary {
         id: found.id,
         arrived: found.arrival,
         size: found.size,
-        reverse_path: found.reverse_path.unwrap_or(ReversePath::Null),
-        waiting: found.waiting,
-        done: found.done,
-        next_attempt: found.next_attempt,
+        reverse_path: found.reverse_path,
         account: found.account,
+        waiting: found.waiting,
+        in_hand: found.in_flight,
+        done: found.done,
+        held: found.held,
+        next_attempt: found.next_attempt,
     }
 }
 
@@ -56,16 +105,27 @@ fn details(found: queue::Details) -> Details {
         .recipients()
         .iter()
         .zip(&found.recipients)
-        .map(|(recipient, state)| RecipientDetails {
-            address: recipient.to_string(),
-            state: match state.status {
-                RecipientStatus::Waiting { .. } => RecipientState::Waiting,
-                RecipientStatus::Delivered => RecipientState::Delivered,
-                RecipientStatus::Failed => RecipientState::Failed,
-            },
-            attempts: u32::from(state.attempts),
-            last_reply: state.last_reply.to_string(),
+        .map(|(recipient, state)| {
+            let (kind, next_attempt) = match state.status {
+                RecipientStatus::Waiting { next_attempt } => {
+                    (RecipientState::Waiting, Some(u64::from(next_attempt)))
+                }
+                RecipientStatus::Delivered => (RecipientState::Delivered, None),
+                RecipientStatus::Failed => (RecipientState::Failed, None),
+            };
+            RecipientDetails {
+                address: recipient.to_string(),
+                state: kind,
+                attempts: u32::from(state.attempts),
+                next_attempt,
+                last_reply: state.last_reply.to_string(),
+            }
         })
         .collect();
-    Details { summary: summary(found.summary), recipients }
+    let forwarded_from = found.provenance.lineage.as_ref().map(|lineage| lineage.origin);
+    Details { summary: summary(found.summary), forwarded_from, recipients }
+}
+
+fn unreadable(problem: &LoadError) -> Answer {
+    Answer::Unavailable(format!("{problem}; the log says more"))
 }

@@ -95,6 +95,10 @@ impl Scheduler {
 
     async fn carry(self: &Arc<Self>, to: &Host, mut what: InFlight) {
         let id = what.id();
+        // An operator held or removed it while it waited for its place.
+        if !self.queue.may_be_tried(id) {
+            return;
+        }
         if let Some(message) = self.load_or_defer(&mut what).await {
             let records = Attempt::new(self, &message).carry(to, what.recipients()).await;
             for record in records {

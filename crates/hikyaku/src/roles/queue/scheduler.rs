@@ -130,7 +130,7 @@ impl Scheduler {
 
     /// Tries the recipients of one message that are due.
     async fn attempt(self: Arc<Self>, due: Due) {
-        let mut here = InFlight { queue: self.queue.clone(), id: due.id, recipients: due.recipients };
+        let mut here = InFlight::new(self.queue.clone(), due.id, due.recipients);
         let Some(message) = self.load_or_defer(&mut here).await else { return };
         let mut attempt = Attempt::new(&self, &message);
         let routed = attempt.route(&here.recipients).await;
@@ -169,7 +169,11 @@ impl Scheduler {
             || self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner).contains(&message.id)
     }
 
-    async fn load(&self, id: QueueId) -> Result<Message<File>, String> {
+    /// The message, read where nobody waits for the disk.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub async fn load(&self, id: QueueId) -> Result<Message<File>, String> {
         // What has just arrived is in memory, and the usual case; the rest is read from the disk,
         // which others must not wait for.
         if unix_now().saturating_sub(id.unix_seconds()) <= FRESH {
@@ -223,6 +227,11 @@ pub struct InFlight {
 }
 
 impl InFlight {
+    /// Recipients that somebody took in hand.
+    pub fn new(queue: Queue, id: QueueId, recipients: Vec<u32>) -> InFlight {
+        InFlight { queue, id, recipients }
+    }
+
     /// The message.
     pub fn id(&self) -> QueueId {
         self.id

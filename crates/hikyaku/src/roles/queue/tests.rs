@@ -206,7 +206,7 @@ impl House {
     /// Hands a message in as `smtp` does, over a socket.
     async fn hand_in(&self, id: u64, to: &str, sender: Option<&str>) -> Response {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        tokio::spawn(answer_caller(self.intake.clone(), theirs, Caller::Role(Role::Smtp)));
+        tokio::spawn(answer_role(self.intake.clone(), theirs, Role::Smtp));
         let smtp: Client<Service> = Client::new(PATIENCE);
         smtp.attach(ours, || {}).unwrap();
         let sender = sender.map(|name| Sender { account: account(name), entitlement: Entitlement::Window });
