@@ -95,10 +95,17 @@ pub struct Remote<R, C> {
     resolver: R,
     connector: C,
     tls: Tls,
-    routes: RwLock<Arc<Routes>>,
+    ways: RwLock<Arc<Ways>>,
     pool: Pool,
     peers: Peers,
     destinations: Destinations,
+}
+
+/// What the operator says of all ways out, and may change his mind about.
+struct Ways {
+    routes: Routes,
+    /// What is asked of TLS where no route says.
+    tls: TlsPolicy,
 }
 
 /// The way to one destination.
@@ -143,19 +150,19 @@ impl<R: Resolver, C: Connector> Remote<R, C> {
     pub fn new(settings: Settings, resolver: R, connector: C, tls: Tls, routes: Routes) -> Remote<R, C> {
         Remote {
             destinations: Destinations::new(settings.pace),
+            ways: RwLock::new(Arc::new(Ways { routes, tls: settings.tls })),
             settings,
             resolver,
             connector,
             tls,
-            routes: RwLock::new(Arc::new(routes)),
             pool: Pool::default(),
             peers: Peers::default(),
         }
     }
 
-    /// Uses these routes from now on.
-    pub fn set_routes(&self, routes: Routes) {
-        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
+    /// Uses these routes from now on, and asks this of TLS where none of them says.
+    pub fn set_routes(&self, routes: Routes, tls: TlsPolicy) {
+        *self.ways.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Ways { routes, tls });
     }
 
     /// How many more messages for this domain may be given to [`Remote::deliver`] without waiting for
@@ -382,16 +389,16 @@ impl<R: Resolver, C: Connector> Remote<R, C> {
     }
 
     fn way(&self, to: &Host) -> Way {
-        let routes = Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner));
+        let ways = Arc::clone(&self.ways.read().unwrap_or_else(PoisonError::into_inner));
         let by_mx = Route { next_hop: NextHop::Mx, port: None, login: None, tls: None };
-        let route = routes.find(to).cloned().unwrap_or(by_mx);
+        let route = ways.routes.find(to).cloned().unwrap_or(by_mx);
         let port = route.port.unwrap_or(self.settings.port);
         let destination = match &route.next_hop {
             NextHop::Mx => to.to_string(),
             NextHop::Host(host) => format!("{host}:{port}"),
             NextHop::Address(address) => std::net::SocketAddr::new(*address, port).to_string(),
         };
-        let policy = route.tls.unwrap_or(self.settings.tls);
+        let policy = route.tls.unwrap_or(ways.tls);
         Way { port, policy, destination: destination.into(), route }
     }
 }

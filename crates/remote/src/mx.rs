@@ -188,8 +188,9 @@ impl Hosts {
     pub fn why_none(&self) -> Unroutable {
         let domain = self.domain.clone();
         match &self.failure {
-            _ if self.met_ourselves => Unroutable::Ourselves(domain),
+            // Before all else: we may be the backup of a host that cannot be looked up now.
             Some(DnsError::Temporary(reason)) => Unroutable::Temporary { domain, reason: reason.clone() },
+            _ if self.met_ourselves => Unroutable::Ourselves(domain),
             _ => Unroutable::NoHost(domain),
         }
     }
@@ -370,6 +371,18 @@ mod tests {
             assert_eq!(tried(&zone, to, &own()).await.unwrap_err().status().to_string(), status);
         }
         assert_eq!(tried(&zone, "y.example", &own()).await.unwrap(), ["192.0.2.1"]);
+    }
+
+    #[tokio::test]
+    async fn a_backup_waits_while_the_better_host_cannot_be_looked_up() {
+        let mut zone = Zone::default()
+            .with_mx("x.example", &[(10, "broken"), (20, "us")])
+            .with_mx("y.example", &[(10, "gone"), (20, "us")])
+            .with("us", &["192.0.2.9"]);
+        zone.addresses.insert("broken", Err(DnsError::Temporary("SERVFAIL".into())));
+        for (to, status) in [("x.example", "4.4.3"), ("y.example", "5.4.6")] {
+            assert_eq!(tried(&zone, to, &own()).await.unwrap_err().status().to_string(), status, "{to}");
+        }
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
                 tokio::spawn(async move { ended::<service::Remote>(Caller::Role(role), served.await) });
             }
             Told::ReloadOutward(outward) => match routes(&outward) {
-                Ok(routes) => house.set_routes(routes),
+                Ok(routes) => house.set_routes(routes, outward.tls),
                 Err(problem) => error!(event = "routes_refused", problem = format!("{problem:#}")),
             },
             // The queue has stopped by now, and nothing is in hand.

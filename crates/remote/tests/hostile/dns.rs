@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use remote::{OwnAddresses, Routes};
+use remote::{OwnAddresses, Routes, TlsPolicy};
 use rustls::RootCertStore;
 
 use crate::name_server::{Answer, Record};
@@ -98,10 +98,10 @@ async fn a_route_goes_before_mx_and_can_be_changed() {
     let peer = world.good_peer("smart.example");
     let remote = world.remote();
     let routes: Routes = toml::from_str(&format!("\"*\" = \"{}\"", peer.address)).unwrap();
-    remote.set_routes(routes);
+    remote.set_routes(routes, TlsPolicy::Opportunistic);
     let by_address = format!("delivered {}", peer.address.ip());
     assert_eq!(deliver(&remote, "nowhere.example", &["b"]).await, [by_address]);
     let routes: Routes = toml::from_str("\"*\" = { host = \"smart.example\", tls = \"require\" }").unwrap();
-    remote.set_routes(routes);
+    remote.set_routes(routes, TlsPolicy::Opportunistic);
     assert_eq!(deliver(&remote, "nowhere.example", &["b"]).await, ["deferred 4.7.4"]);
 }
