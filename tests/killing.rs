@@ -15,17 +15,17 @@ use crate::wire::{Wire, stuffed};
 /// How many messages a load has.
 const LOAD: usize = 2000;
 /// How many clients send it.
-const CLIENTS: usize = 4;
+pub const CLIENTS: usize = 4;
 /// How long the house may take to be whole again.
 const WHOLE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The queue's log goes on to a new segment many times during a load.
-const SMALL_SEGMENTS: &str = "[queue]\nsegment_size = 8388608";
+pub const SMALL_SEGMENTS: &str = "[queue]\nsegment_size = 8388608";
 
 #[test]
 fn whichever_role_is_killed_every_message_with_a_250_is_there_once() {
     let house = House::with(SMALL_SEGMENTS);
-    let load = Load::new(house.smtp(), LOAD);
+    let load = Load::new(house.smtp(), "abc@pobox.example", "load", LOAD);
     std::thread::scope(|threads| {
         for client in 0..CLIENTS {
             let load = &load;
@@ -52,7 +52,7 @@ fn whichever_role_is_killed_every_message_with_a_250_is_there_once() {
 #[test]
 fn a_crash_of_everything_at_once_loses_nothing() {
     let mut house = House::with(SMALL_SEGMENTS);
-    let load = Load::new(house.smtp(), 600);
+    let load = Load::new(house.smtp(), "abc@pobox.example", "load", 600);
     std::thread::scope(|threads| {
         for client in 0..CLIENTS {
             let load = &load;
@@ -108,7 +108,7 @@ fn a_pop3_session_that_is_killed_removes_nothing() {
 }
 
 /// Waits until every role is there again and a new message passes.
-fn whole_again(house: &House, role: &str, before: nix::unistd::Pid) {
+pub fn whole_again(house: &House, role: &str, before: nix::unistd::Pid) {
     static PROBES: AtomicUsize = AtomicUsize::new(0);
     let all = || {
         let roles = house.roles();
@@ -142,8 +142,11 @@ fn deliver(server: SocketAddr, recipient: &str, message: &str) -> std::io::Resul
 }
 
 /// A load of messages, each with a subject of its own.
-struct Load {
+pub struct Load {
     server: SocketAddr,
+    recipient: &'static str,
+    /// With what subjects begin.
+    name: &'static str,
     goal: usize,
     /// Subjects of messages that got 250.
     accepted: Mutex<BTreeSet<String>>,
@@ -154,9 +157,11 @@ struct Load {
 }
 
 impl Load {
-    fn new(port: u16, goal: usize) -> Load {
+    pub fn new(port: u16, recipient: &'static str, name: &'static str, goal: usize) -> Load {
         Load {
             server: SocketAddr::from(([127, 0, 0, 1], port)),
+            recipient,
+            name,
             goal,
             accepted: Mutex::default(),
             uncertain: Mutex::default(),
@@ -168,8 +173,13 @@ impl Load {
         self.accepted.lock().unwrap().len()
     }
 
+    /// Subjects of messages that got 250.
+    pub fn accepted(&self) -> BTreeSet<String> {
+        self.accepted.lock().unwrap().clone()
+    }
+
     /// Waits until so many messages were accepted.
-    fn wait_for(&self, count: usize) {
+    pub fn wait_for(&self, count: usize) {
         eventually(&format!("{count} messages are accepted"), Duration::from_secs(60), || {
             assert!(!self.failed.load(Ordering::Relaxed), "a client failed");
             (self.count() >= count).then_some(())
@@ -177,7 +187,7 @@ impl Load {
     }
 
     /// One client: sends until all clients together have reached the goal.
-    fn send(&self, client: usize) {
+    pub fn send(&self, client: usize) {
         let end = Instant::now() + Duration::from_secs(120);
         let mut sender = None;
         for number in 0.. {
@@ -188,14 +198,14 @@ impl Load {
                 self.failed.store(true, Ordering::Relaxed);
                 panic!("the load took too long");
             }
-            let subject = format!("load {client}-{number}");
+            let subject = format!("{} {client}-{number}", self.name);
             self.uncertain.lock().unwrap().insert(subject.clone());
             let sent = match sender.take() {
                 Some(open) => Ok(open),
                 None => Sender::open(self.server),
             }
             .and_then(|mut open: Sender| {
-                let accepted = open.send("abc@pobox.example", &loaded(&subject))?;
+                let accepted = open.send(self.recipient, &loaded(&subject))?;
                 Ok((accepted, open))
             });
             match sent {
@@ -252,7 +262,7 @@ fn assert_no_drafts(maildir: &Path) {
 }
 
 /// The message of this subject: small, or too large for one frame, or for memory.
-fn loaded(subject: &str) -> String {
+pub fn loaded(subject: &str) -> String {
     let number: usize = subject.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(0);
     let lines = match number {
         n if n % 200 == 199 => 8000,

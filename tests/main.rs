@@ -20,3 +20,4 @@ mod promises;
 mod queue_commands;
 mod sending;
 mod wire;
+mod world;

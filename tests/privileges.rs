@@ -58,7 +58,7 @@ fn what_strangers_reach_holds_no_file() {
         eprintln!("only root may look at what a process without core dumps has open");
         return;
     }
-    for role in ["smtp", "pop3"] {
+    for role in ["smtp", "pop3", "remote"] {
         let open = open_files(house.roles()[role]);
         // The log is standard error; the supervisor's own is a file in these tests.
         let own = BTreeSet::from([

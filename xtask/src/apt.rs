@@ -39,6 +39,34 @@ pub fn install(missing: impl Fn() -> Vec<&'static str>) -> anyhow::Result<()> {
     }
 }
 
+/// Unpacks a package into a directory, beside whatever it could not be installed with. Its dependencies are
+/// the caller's business, and none of its scripts is run.
+///
+/// # Errors
+/// If it cannot be fetched or unpacked.
+pub fn unpack(package: &str, directory: &Path) -> anyhow::Result<()> {
+    println!("unpacking {package}");
+    let fetched = tempfile::tempdir()?;
+    let fetch = || {
+        let mut command = Command::new("apt-get");
+        command.args(["--quiet", "download", package]).current_dir(fetched.path()).stdin(Stdio::null());
+        command.status().context("cannot run apt-get").map(|status| status.success())
+    };
+    if !fetch()? {
+        let updated = Command::new("apt-get").args(["--quiet", "update"]).status()?;
+        if !updated.success() || !fetch()? {
+            bail!("apt-get could not fetch {package}");
+        }
+    }
+    let file = std::fs::read_dir(fetched.path())?.next().context("apt-get fetched no file")??.path();
+    std::fs::create_dir_all(directory)?;
+    let status = Command::new("dpkg-deb").arg("--extract").arg(file).arg(directory).status()?;
+    if !status.success() {
+        bail!("dpkg-deb could not unpack {package}");
+    }
+    Ok(())
+}
+
 fn apt(packages: &[&str]) -> anyhow::Result<bool> {
     let status = Command::new("apt-get")
         .args(["--quiet", "--yes", "--no-install-recommends", "install"])

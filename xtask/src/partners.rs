@@ -1,6 +1,9 @@
 //! The programs that the tests drive our server with, from the Debian archive.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
 
 use crate::apt::{self, is_program};
 
@@ -17,9 +20,11 @@ enum Sign {
     Program(&'static str),
     /// A module that a Perl program loads.
     PerlModule(&'static str),
+    /// A shared library.
+    Library(&'static str),
 }
 
-use Sign::{PerlModule, Program};
+use Sign::{Library, PerlModule, Program};
 
 const PARTNERS: &[Partner] = &[
     Partner { package: "curl", sign: Program("curl") },
@@ -35,20 +40,55 @@ const PARTNERS: &[Partner] = &[
     Partner { package: "mblaze", sign: Program("mlist") },
     Partner { package: "openssl", sign: Program("openssl") },
     Partner { package: "python3", sign: Program("python3") },
+    // What Exim needs, which is not installed itself.
+    Partner { package: "libdb5.3", sign: Library("libdb-5.3.so") },
+    Partner { package: "libgnutls-dane0", sign: Library("libgnutls-dane.so.0") },
+    Partner { package: "libidn12", sign: Library("libidn.so.12") },
+    Partner { package: "libnsl2", sign: Library("libnsl.so.2") },
+    Partner { package: "libpcre2-8-0", sign: Library("libpcre2-8.so.0") },
 ];
+
+/// Debian has one mail server at a time installed, and that is Postfix: this one is unpacked only.
+const EXIM: &str = "exim4-daemon-light";
+/// The user that it was built for.
+const EXIM_USER: &str = "Debian-exim";
 
 /// Installs what is missing, by apt.
 ///
 /// # Errors
 /// If something is missing and this user may not install it, or apt fails.
 pub fn install() -> anyhow::Result<()> {
-    apt::install(missing)
+    apt::install(missing)?;
+    // Its tests are for root alone, as its parts have a user of their own.
+    if rustix::process::geteuid().is_root() { unpack_exim() } else { Ok(()) }
+}
+
+fn unpack_exim() -> anyhow::Result<()> {
+    if !is_program("exim4") {
+        let workspace =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+        let place = workspace.join("target/partners").join(EXIM);
+        if !place.join("usr/sbin/exim4").is_file() {
+            apt::unpack(EXIM, &place)?;
+        }
+    }
+    let quietly = |command: &mut Command| {
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    let mut make = Command::new("useradd");
+    make.args(["--system", "--no-create-home", "--home-dir", "/nonexistent", EXIM_USER]);
+    if !quietly(Command::new("id").arg(EXIM_USER)) && !quietly(&mut make) {
+        bail!("cannot make the system user {EXIM_USER}");
+    }
+    Ok(())
 }
 
 fn missing() -> Vec<&'static str> {
+    let libraries = known_libraries();
     let there = |sign: &Sign| match sign {
         Program(name) => is_program(name),
         PerlModule(name) => has_perl_module(name),
+        Library(name) => libraries.contains(&format!("\t{name} ")),
     };
     PARTNERS.iter().filter(|partner| !there(&partner.sign)).map(|partner| partner.package).collect()
 }
@@ -57,4 +97,10 @@ fn has_perl_module(name: &str) -> bool {
     let loaded =
         Command::new("perl").arg(format!("-M{name}")).args(["-e", "1"]).stderr(Stdio::null()).status();
     loaded.is_ok_and(|status| status.success())
+}
+
+/// What the dynamic linker finds, a line each.
+fn known_libraries() -> String {
+    let listed = Command::new("/sbin/ldconfig").arg("-p").stderr(Stdio::null()).output();
+    listed.map(|listed| String::from_utf8_lossy(&listed.stdout).into_owned()).unwrap_or_default()
 }
