@@ -2,6 +2,7 @@
 //! where they have to misbehave, otherwise Postfix and Exim as Debian has them.
 
 mod both_ways;
+mod catcher;
 mod customers;
 mod dns;
 mod exim;

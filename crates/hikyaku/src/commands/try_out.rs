@@ -1,4 +1,7 @@
-//! `hikyaku try`: the whole system on loopback, with sample accounts.
+//! `hikyaku try`: the whole system on loopback, with sample accounts, and with a world outside that keeps
+//! all it gets.
+
+mod catcher;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,6 +14,7 @@ use envelope::{Domain, DomainKind, HostedDomain, Language};
 use link::services::directory::{Directory, NewAccount, NewPassword, Rule, Secret};
 use tokio::sync::oneshot;
 
+use self::catcher::Catcher;
 use super::desk::{self, Desk, ask};
 use super::output::say;
 use super::self_check;
@@ -39,6 +43,8 @@ const DOMAIN: &str = "pobox.example";
 /// Accounts and their passwords.
 const ACCOUNTS: [(&str, &str); 2] = [("abc", "abc-try"), ("xyz", "xyz-try")];
 const VIRTUAL: (&str, &str) = ("shop.example", "xyz");
+/// What is added to the base for the port of the world outside.
+const OUTSIDE: u16 = 825;
 
 /// Does it.
 pub fn run(arguments: &Try) -> anyhow::Result<ExitCode> {
@@ -52,6 +58,9 @@ pub fn run(arguments: &Try) -> anyhow::Result<ExitCode> {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        if let Some(at) = outside(&config) {
+            tokio::spawn(Catcher::open(at, &dir.join("outside")).await?.run());
+        }
         let (ready, is_ready) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(supervisor::run(path.clone(), config.clone(), &Role::ALL, ready, stopped));
@@ -109,6 +118,11 @@ fn configuration(dir: &Path, path: &Path, port_base: Option<u16>) -> anyhow::Res
          pop3 = {}\n\
          pop3s = {}\n\
          \n\
+         # Mail for everybody else is caught, and lies in outside/. A more exact line goes before this one:\n\
+         # \"peer.example\" = \"127.0.0.1:2626\"\n\
+         [remote.routes]\n\
+         \"*\" = \"{}\"\n\
+         \n\
          [users]\n\
          shared = true\n",
         toml::Value::String(data.to_string()),
@@ -117,9 +131,16 @@ fn configuration(dir: &Path, path: &Path, port_base: Option<u16>) -> anyhow::Res
         listen(465)?,
         listen(110)?,
         listen(995)?,
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port(base, OUTSIDE)?)),
     );
     std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     Config::read(path)
+}
+
+/// Where mail for the outside is caught, if that is where it goes.
+fn outside(config: &Config) -> Option<SocketAddr> {
+    let at: SocketAddr = config.remote.routes.get("*")?.as_str()?.parse().ok()?;
+    at.ip().is_loopback().then_some(at)
 }
 
 fn port(base: u16, standard: u16) -> anyhow::Result<u16> {
@@ -177,12 +198,17 @@ fn explain(dir: &Path, path: &Path, config: &Config) -> anyhow::Result<()> {
     let listen = &config.listen;
     let (smtp, pop3, pop3s) = (at(&listen.smtp), at(&listen.pop3), at(&listen.pop3s));
     let port = |address: &str| address.rsplit_once(':').map_or("-", |(_, port)| port).to_string();
+    let outside = match outside(config) {
+        Some(_) => format!("mail for anybody else is caught, and lies in {}", dir.join("outside").display()),
+        None => format!("mail for anybody else LEAVES this machine, by {}", path.display()),
+    };
     say!(
         "\
 accounts     abc (password abc-try), xyz (password xyz-try)
 addresses    abc@{DOMAIN}, anything@abc.{DOMAIN}; anything@shop.example is xyz's
 SMTP         {smtp}     submission {}, with TLS {}
 POP3         {pop3}     with TLS {pop3s}
+outside      {outside}
 data         {}
 
 Try, in another terminal:
@@ -192,6 +218,8 @@ Try, in another terminal:
   curl -sS pop3://{pop3}/1 -u abc:abc-try
   curl -sS --insecure pop3s://{pop3s}/ -u abc:abc-try
   swaks --server 127.0.0.1 --port {} --to abc@{DOMAIN} --tls
+  printf 'From: abc@{DOMAIN}\\nSubject: hello\\n\\nhello\\n' | curl -sS smtp://{} -u abc:abc-try \\
+      --mail-from abc@{DOMAIN} --mail-rcpt friend@there.example --upload-file -
   hikyaku account show abc --json
   hikyaku queue stats
 ",
@@ -200,6 +228,7 @@ Try, in another terminal:
         dir.display(),
         path.display(),
         port(&smtp),
+        at(&listen.submission),
     );
     Ok(())
 }

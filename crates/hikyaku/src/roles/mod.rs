@@ -218,6 +218,6 @@ fn unix_now() -> u64 {
 }
 
 /// Microseconds since 1970.
-fn unix_micros() -> u64 {
+pub fn unix_micros() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
