@@ -17,6 +17,7 @@ mod pop3_turn;
 mod postfix;
 mod process;
 mod rcpt;
+mod relay;
 mod server;
 mod smtp_load;
 mod smtp_turn;
@@ -36,6 +37,7 @@ use server::Server;
 use smtp_load::{Connections, Load};
 
 const OURS: &str = "Hikyaku";
+const HANGING: &str = "relayed beside a destination that hangs, of the rate without it";
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -67,6 +69,8 @@ enum Part {
     Accept,
     /// SMTP, until the last message is in its Maildir.
     Deliver,
+    /// SMTP, until the last message is at another host.
+    Relay,
     /// RCPT, by the size of the directory.
     Rcpt,
     /// POP3.
@@ -168,6 +172,9 @@ impl Bench {
         if self.wants(Part::Rcpt) {
             self.rcpt(program, workspace)?;
         }
+        if self.wants(Part::Relay) {
+            self.relay(program)?;
+        }
         let smtp = self.wants(Part::Accept) || self.wants(Part::Deliver);
         if !smtp && !self.wants(Part::Pop3) {
             return Ok(());
@@ -239,6 +246,37 @@ impl Bench {
         }
     }
 
+    /// In and out again, by itself and beside a destination that hangs.
+    fn relay(&mut self, program: &Path) -> anyhow::Result<()> {
+        let relay = relay::prepare(program, &self.place.join("relay"))?;
+        for round in 1..=self.rounds {
+            for load in relay::loads(self.scale.messages[2]) {
+                let point = load.to_string();
+                for server in &relay.servers {
+                    match relay.take(server, load, false) {
+                        Ok(turn) => {
+                            self.note("relayed, messages/s", &point, server.name, round, Ok(turn.relayed));
+                            self.note("CPU s per 1,000 relayed", &point, server.name, round, Ok(turn.cpu));
+                        }
+                        Err(problem) => self.note("relay", &point, server.name, round, Err(problem)),
+                    }
+                }
+            }
+        }
+        // Afterwards, as what hangs stays in the queue. The turns of one server follow one another, as it is
+        // compared with itself.
+        let [load, _] = relay::loads(self.scale.messages[2]);
+        for round in 1..=self.rounds {
+            for server in &relay.servers {
+                let without = relay.take(server, load, false);
+                let ratio =
+                    without.and_then(|without| Ok(relay.take(server, load, true)?.relayed / without.relayed));
+                self.note(HANGING, &load.to_string(), server.name, round, ratio);
+            }
+        }
+        Ok(())
+    }
+
     /// Our server against itself: the directory is large, or small.
     fn rcpt(&mut self, program: &Path, workspace: &Path) -> anyhow::Result<()> {
         let mut servers = Vec::new();
@@ -264,7 +302,12 @@ impl Bench {
         let kinds = [Connections::Kept, Connections::OneEach].into_iter();
         kinds
             .flat_map(|connections| {
-                sizes().map(move |(sessions, messages)| Load { sessions, messages, connections })
+                sizes().map(move |(sessions, messages)| Load {
+                    sessions,
+                    messages,
+                    connections,
+                    domain: mailboxes::DOMAIN,
+                })
             })
             .collect()
     }

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use super::mailboxes::{self, PASSWORD};
+use super::process;
 use super::server::{Server, fill_in, free_address};
 
 const CONFIG: &str = "hikyaku.toml";
@@ -59,6 +60,30 @@ pub fn prepare(program: &Path, directory: &Path) -> anyhow::Result<(Server, Serv
 /// If it cannot be set up.
 pub fn configure(program: &Path, directory: &Path, name: &'static str) -> anyhow::Result<Server> {
     Ok(set_up(program, directory, name)?.0)
+}
+
+/// A server that takes mail for these domains from anybody, and sends it on to these addresses.
+///
+/// # Errors
+/// If it cannot be set up.
+pub fn prepare_relay(
+    program: &Path,
+    directory: &Path,
+    routes: &[(&str, SocketAddr)],
+) -> anyhow::Result<Server> {
+    let server = configure(program, directory, super::OURS)?;
+    let config = directory.join(CONFIG);
+    let mut text = fs::read_to_string(&config)? + "\n[remote.routes]\n";
+    for (domain, at) in routes {
+        text.push_str(&format!("\"{domain}\" = \"{at}\"\n"));
+    }
+    fs::write(&config, text)?;
+    for (domain, _) in routes {
+        let mut add = Command::new(program);
+        add.arg("--config").arg(&config).args(["domain", "add", domain, "--relay"]);
+        process::run("hikyaku domain add", &mut add, &server.log)?;
+    }
+    Ok(server)
 }
 
 /// The server by its SMTP address, and its POP3 address.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::mailboxes::{DOMAIN, Kind};
+use super::mailboxes::Kind;
 use super::process::Running;
 
 /// Octets of a message beyond its header.
@@ -29,6 +29,8 @@ pub struct Load {
     pub sessions: usize,
     pub messages: usize,
     pub connections: Connections,
+    /// Whose mailboxes it goes to.
+    pub domain: &'static str,
 }
 
 impl Load {
@@ -52,7 +54,7 @@ impl Load {
             let mut command = Command::new("smtp-source");
             command.args(["-s", &share(self.sessions), "-m", &share(self.messages)]);
             command.args(["-l", &MESSAGE_SIZE.to_string()]);
-            command.args(["-f", "bench@load.example", "-t", &format!("{mailbox}@{DOMAIN}")]);
+            command.args(["-f", "bench@load.example", "-t", &format!("{mailbox}@{}", self.domain)]);
             if self.connections == Connections::Kept {
                 command.arg("-d");
             }
