@@ -1,11 +1,15 @@
 //! Whose mail to which destination goes out next.
 //!
 //! Each destination is a lane with so many places; there are so many places in all. A message waits here
-//! by its name alone, for a place in its lane: so one destination that hangs holds up nobody else. And
-//! owners take turns: a customer's 100,000 messages do not delay another's one.
+//! by its name alone, for a place in its lane: so one destination that hangs holds up nobody else. A lane
+//! begins with few places and earns more by being quick, so that many that hang do not take all either.
+//! And owners take turns: a customer's 100,000 messages do not delay another's one.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+
+/// How many places a lane has at first.
+const FIRST: usize = 5;
 
 /// What waits, and how many places are taken. `O` is an owner, `L` a lane, `T` what goes out.
 pub struct Lanes<O, L, T> {
@@ -20,6 +24,8 @@ pub struct Lanes<O, L, T> {
 
 struct Lane<O> {
     taken: usize,
+    places: usize,
+    waiting: usize,
     /// Who found it full.
     blocked: VecDeque<O>,
 }
@@ -54,6 +60,9 @@ impl<O: Clone + Eq + Hash, L: Clone + Eq + Hash, T> Lanes<O, L, T> {
         let in_lane = waits.waiting.entry(lane.clone()).or_default();
         let first = in_lane.is_empty();
         in_lane.push_back(what);
+        let places = FIRST.min(self.places_in_lane);
+        let empty = || Lane { taken: 0, places, waiting: 0, blocked: VecDeque::new() };
+        self.lanes.entry(lane.clone()).or_insert_with(empty).waiting += 1;
         // Otherwise the lane is known to this owner already, as open or as full.
         if first {
             self.open(&owner, lane);
@@ -70,11 +79,8 @@ impl<O: Clone + Eq + Hash, L: Clone + Eq + Hash, T> Lanes<O, L, T> {
             waits.has_turn = false;
             let mut found = None;
             while let Some(lane) = waits.open.pop_front() {
-                let state = self
-                    .lanes
-                    .entry(lane.clone())
-                    .or_insert_with(|| Lane { taken: 0, blocked: VecDeque::new() });
-                if state.taken >= self.places_in_lane {
+                let Some(state) = self.lanes.get_mut(&lane) else { continue };
+                if state.taken >= state.places {
                     state.blocked.push_back(owner.clone());
                     continue;
                 }
@@ -87,6 +93,7 @@ impl<O: Clone + Eq + Hash, L: Clone + Eq + Hash, T> Lanes<O, L, T> {
                 }
                 if let Some(what) = what {
                     state.taken += 1;
+                    state.waiting -= 1;
                     found = Some((lane, what));
                     break;
                 }
@@ -105,17 +112,23 @@ impl<O: Clone + Eq + Hash, L: Clone + Eq + Hash, T> Lanes<O, L, T> {
         None
     }
 
-    /// Gives a place back.
-    pub fn done(&mut self, lane: &L) {
+    /// Gives a place back; `quick` says whether it was not taken for long.
+    pub fn done(&mut self, lane: &L, quick: bool) {
         self.taken = self.taken.saturating_sub(1);
         let Some(state) = self.lanes.get_mut(lane) else { return };
         state.taken = state.taken.saturating_sub(1);
-        // One place is free: who has waited longest for it may have it.
-        let next = state.blocked.pop_front();
-        if state.taken == 0 && state.blocked.is_empty() {
+        state.places = match quick {
+            true => (state.places + 1).min(self.places_in_lane),
+            false => (state.places / 2).max(1),
+        };
+        // Who has waited longest for a place may have it.
+        let free = state.places.saturating_sub(state.taken).min(state.blocked.len());
+        let next: Vec<O> = state.blocked.drain(..free).collect();
+        // What a lane has earned is remembered as long as anything is for it.
+        if state.taken + state.waiting == 0 {
             self.lanes.remove(lane);
         }
-        if let Some(owner) = next {
+        for owner in next {
             self.open(&owner, lane.clone());
         }
     }
@@ -124,6 +137,7 @@ impl<O: Clone + Eq + Hash, L: Clone + Eq + Hash, T> Lanes<O, L, T> {
     pub fn drain(&mut self) -> Vec<T> {
         self.turns.clear();
         for state in self.lanes.values_mut() {
+            state.waiting = 0;
             state.blocked.clear();
         }
         self.owners.drain().flat_map(|(_, owner)| owner.waiting.into_values().flatten()).collect()
@@ -172,15 +186,34 @@ mod tests {
         while let Some((lane, _)) = lanes.next() {
             if lane == "works" {
                 worked += 1;
-                lanes.done(&lane);
+                lanes.done(&lane, true);
             } else {
                 hung += 1;
             }
         }
         assert_eq!((hung, worked), (3, 20));
-        lanes.done(&"hangs");
+        lanes.done(&"hangs", true);
         assert_eq!(lanes.next().map(|(lane, _)| lane), Some("hangs"));
         assert_eq!(lanes.drain().len(), 96);
+    }
+
+    #[test]
+    fn lanes_that_are_slow_leave_places_to_the_others() {
+        let mut lanes = Lanes::new(100, 20);
+        for lane in 0..12 {
+            for number in 0..50 {
+                lanes.push((), lane, number);
+            }
+        }
+        let taken: Vec<_> = std::iter::from_fn(|| lanes.next()).collect();
+        assert_eq!(taken.len(), 12 * 5);
+        // Eleven come back late, one at once and again and again.
+        for (lane, _) in &taken {
+            lanes.done(lane, *lane == 0);
+        }
+        let taken: Vec<_> = std::iter::from_fn(|| lanes.next()).map(|(lane, _)| lane).collect();
+        assert_eq!(taken.iter().filter(|lane| **lane == 0).count(), 10);
+        assert_eq!(taken.iter().filter(|lane| **lane == 1).count(), 1);
     }
 
     proptest! {
@@ -210,7 +243,7 @@ mod tests {
                     },
                     _ => if !out.is_empty() {
                         let lane = out.remove(usize::from(choice) % out.len());
-                        lanes.done(&lane);
+                        lanes.done(&lane, choice % 2 == 0);
                     },
                 }
                 count

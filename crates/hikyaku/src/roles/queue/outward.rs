@@ -2,7 +2,7 @@
 //! `remote`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use envelope::{AccountName, Host};
 use tokio::sync::Notify;
@@ -14,6 +14,9 @@ use super::scheduler::{InFlight, Scheduler};
 /// How long `remote` may take over one message: several hosts that are each as slow as they may be
 /// (RFC 5321 §4.5.3.2).
 pub const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+
+/// A destination that takes longer over a message gets fewer at a time.
+const QUICK: Duration = Duration::from_secs(10);
 
 /// Strangers' mail, and our own, has no owner.
 type Owner = Option<AccountName>;
@@ -86,7 +89,7 @@ impl Scheduler {
             let scheduler = Arc::clone(self);
             tokio::spawn(async move {
                 // Given back however this ends.
-                let place = Place { scheduler: &scheduler, to: &to };
+                let place = Place { scheduler: &scheduler, to: &to, since: Instant::now() };
                 scheduler.carry(&to, what).await;
                 drop(place);
             });
@@ -113,6 +116,7 @@ impl Scheduler {
 struct Place<'a> {
     scheduler: &'a Arc<Scheduler>,
     to: &'a Host,
+    since: Instant,
 }
 
 impl Drop for Place<'_> {
@@ -120,7 +124,7 @@ impl Drop for Place<'_> {
         let outward = &self.scheduler.outward;
         {
             let mut inner = outward.lock();
-            inner.lanes.done(self.to);
+            inner.lanes.done(self.to, self.since.elapsed() < QUICK);
             inner.on_their_way -= 1;
         }
         outward.changed.notify_waiters();
