@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod address;
+pub mod dsn;
 pub mod event;
 pub mod filter;
 pub mod hosted;
@@ -21,6 +22,7 @@ mod envelope;
 
 pub use account::{Account, AccountName, AccountState, Language, Mailbox};
 pub use address::{Address, Domain, Host, LocalPart};
+pub use dsn::{EnvelopeId, MessageWishes, Notify, RecipientWishes, Return, TypedAddress};
 pub use envelope::{BodyType, Envelope};
 pub use filter::{AddressPattern, Filter, Walk};
 pub use hosted::{Destination, DomainKind, HostedDomain, LocalAddress, Prefix};
