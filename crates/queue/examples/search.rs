@@ -124,7 +124,7 @@ fn fill(spool: &Path, waiting: u64, octets: usize) -> Result<(), Failure> {
 fn record(queue: &Queue, id: QueueId) {
     if id.as_u64() >> 12 & 1023 < 102 {
         let reply = "192.0.2.7 does not like recipient.\nRemote host said: 451 4.7.1 Greylisted".into();
-        let deferred = RecipientOutcome::Deferred { until: u64::MAX, reply };
+        let deferred = RecipientOutcome::Deferred { until: u64::MAX, reply, delay_told: false };
         queue.record(id, vec![(0, deferred)], Vec::new(), |_| {});
     }
 }

@@ -387,7 +387,7 @@ mod tests {
     }
 
     fn slot(status: Status, next_attempt: u32) -> Slot {
-        Slot { next_attempt, attempts: 1, status }
+        Slot { next_attempt, attempts: 1, status, delay_told: false }
     }
 
     fn due(index: &mut Index, now: u64) -> Vec<(u64, Vec<u32>)> {

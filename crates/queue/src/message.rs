@@ -7,6 +7,7 @@ use envelope::{AccountName, Envelope, Provenance, QueueId, ReversePath};
 use serde::{Deserialize, Serialize};
 
 use crate::blob::SealedBlob;
+use crate::note::Slot;
 
 /// The most octets of a peer's reply that are kept; the rest is cut off.
 pub const REPLY_MAX: usize = 256;
@@ -78,6 +79,8 @@ pub struct RecipientState {
     pub status: RecipientStatus,
     /// How often it was tried; counting stops at 65,535.
     pub attempts: u16,
+    /// Whether the sender was told here that the message takes long.
+    pub delay_told: bool,
     /// What was said at the last attempt, at most [`REPLY_MAX`] octets.
     pub last_reply: Box<str>,
 }
@@ -116,6 +119,8 @@ pub enum RecipientOutcome {
         until: u64,
         /// What the peer said, or why.
         reply: String,
+        /// The sender is told that the message takes long, by one of the messages recorded with this.
+        delay_told: bool,
     },
 }
 
@@ -216,22 +221,26 @@ impl RecipientState {
         RecipientState {
             status: RecipientStatus::Waiting { next_attempt: arrival },
             attempts: 0,
+            delay_told: false,
             last_reply: Box::default(),
         }
     }
 }
 
 impl RecipientOutcome {
-    /// The state after an attempt with this outcome, `attempts` before it.
-    pub(crate) fn into_state(self, attempts: u16) -> RecipientState {
+    /// The state after an attempt with this outcome, where it was `before`.
+    pub(crate) fn into_state(self, before: Slot) -> RecipientState {
+        let mut delay_told = before.delay_told;
         let (status, reply) = match self {
             RecipientOutcome::Delivered { reply } => (RecipientStatus::Delivered, reply),
             RecipientOutcome::Failed { reply } => (RecipientStatus::Failed, reply),
-            RecipientOutcome::Deferred { until, reply } => {
+            RecipientOutcome::Deferred { until, reply, delay_told: told } => {
+                delay_told |= told;
                 (RecipientStatus::Waiting { next_attempt: seconds(until) }, reply)
             }
         };
-        RecipientState { status, attempts: attempts.saturating_add(1), last_reply: cut(reply) }
+        let attempts = before.attempts.saturating_add(1);
+        RecipientState { status, attempts, delay_told, last_reply: cut(reply) }
     }
 }
 
@@ -259,9 +268,18 @@ mod tests {
 
     #[test]
     fn attempts_are_counted_without_wrapping() {
-        let deferred = RecipientOutcome::Deferred { until: u64::MAX, reply: "later".into() };
-        let state = deferred.into_state(u16::MAX);
+        let deferred =
+            RecipientOutcome::Deferred { until: u64::MAX, reply: "later".into(), delay_told: false };
+        let state = deferred.into_state(Slot { attempts: u16::MAX, ..Slot::fresh(0) });
         assert_eq!(state.attempts, u16::MAX);
         assert_eq!(state.status, RecipientStatus::Waiting { next_attempt: u32::MAX - 1 });
+    }
+    #[test]
+    fn that_the_sender_was_told_is_not_forgotten() {
+        let deferred = |delay_told| RecipientOutcome::Deferred { until: 9, reply: String::new(), delay_told };
+        let told = Slot::from(&deferred(true).into_state(Slot::fresh(0)));
+        assert!(told.delay_told && deferred(false).into_state(told).delay_told);
+        assert!(RecipientOutcome::Delivered { reply: String::new() }.into_state(told).delay_told);
+        assert!(!deferred(false).into_state(Slot::fresh(0)).delay_told);
     }
 }

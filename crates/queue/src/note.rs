@@ -62,6 +62,8 @@ pub(crate) struct Slot {
     pub next_attempt: u32,
     pub attempts: u16,
     pub status: Status,
+    /// Whether the sender was told that the message takes long.
+    pub delay_told: bool,
 }
 
 /// Where one recipient stands.
@@ -76,7 +78,7 @@ pub(crate) enum Status {
 
 impl Slot {
     pub fn fresh(arrival: u32) -> Slot {
-        Slot { next_attempt: arrival, attempts: 0, status: Status::Waiting }
+        Slot { next_attempt: arrival, attempts: 0, status: Status::Waiting, delay_told: false }
     }
 
     pub fn is_done(self) -> bool {
@@ -92,7 +94,7 @@ impl Slot {
             Status::Delivered => RecipientStatus::Delivered,
             Status::Failed => RecipientStatus::Failed,
         };
-        RecipientState { status, attempts: self.attempts, last_reply }
+        RecipientState { status, attempts: self.attempts, delay_told: self.delay_told, last_reply }
     }
 }
 
@@ -103,7 +105,7 @@ impl From<&RecipientState> for Slot {
             RecipientStatus::Delivered => (Status::Delivered, 0),
             RecipientStatus::Failed => (Status::Failed, 0),
         };
-        Slot { next_attempt, attempts: state.attempts, status }
+        Slot { next_attempt, attempts: state.attempts, status, delay_told: state.delay_told }
     }
 }
 
@@ -181,9 +183,9 @@ impl Note {
         match self {
             Note::Message(message) => match &message.recipients {
                 RecipientNotes::Fresh(_) => 64,
-                RecipientNotes::Tried(slots) => 64 + 9 * slots.len(),
+                RecipientNotes::Tried(slots) => 64 + 10 * slots.len(),
             },
-            Note::Outcome(outcome) => 32 + 14 * outcome.changes.len(),
+            Note::Outcome(outcome) => 32 + 15 * outcome.changes.len(),
             Note::Retired(_) | Note::Held { .. } => 16,
         }
     }
@@ -199,7 +201,8 @@ mod tests {
 
     #[test]
     fn no_note_outgrows_its_bound() {
-        let slot = Slot { next_attempt: u32::MAX, attempts: u16::MAX, status: Status::Failed };
+        let slot =
+            Slot { next_attempt: u32::MAX, attempts: u16::MAX, status: Status::Failed, delay_told: true };
         let id = QueueId::from_u64(u64::MAX);
         let message = |recipients| {
             let (offset, length, arrival, size) = (u32::MAX, u32::MAX, u32::MAX, u64::MAX);

@@ -89,6 +89,12 @@ impl<S: Storage> Queue<S> {
         lock(&self.shared().index).knows(id)
     }
 
+    /// Whether the sender of a message was told that it takes long, at an attempt for any of its recipients.
+    pub fn delay_told(&self, id: QueueId) -> bool {
+        let index = lock(&self.shared().index);
+        index.get(id).is_some_and(|entry| entry.recipients.iter().any(|slot| slot.delay_told))
+    }
+
     /// Whether there is room for new mail. Bodies that are arriving should ask from time to time:
     /// they were begun when there was.
     pub fn has_room(&self) -> bool {
@@ -209,11 +215,10 @@ impl<S: Storage> Queue<S> {
         // Memory and the log must hear of outcomes in the same order, so the index is held until
         // the item is in.
         let mut index = lock(&self.shared().index);
-        let attempts =
-            |number: u32| index.get(id)?.recipients.slots().get(number as usize).map(|slot| slot.attempts);
+        let before = |number: u32| index.get(id)?.recipients.slots().get(number as usize).copied();
         let changes: Vec<(u32, RecipientState)> = outcomes
             .into_iter()
-            .filter_map(|(number, outcome)| Some((number, outcome.into_state(attempts(number)?))))
+            .filter_map(|(number, outcome)| Some((number, outcome.into_state(before(number)?))))
             .collect();
         if changes.is_empty() {
             drop(index);

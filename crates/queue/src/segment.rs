@@ -19,7 +19,7 @@ use crate::storage::{Folder, Storage};
 
 const MAGIC: [u8; 8] = *b"hikyaku\0";
 const TRAILER_MAGIC: [u8; 8] = *b"hikyakuF";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// A segment that is open.
 #[derive(Debug)]

@@ -64,7 +64,12 @@ fn a_hold_survives_a_restart_and_ends_when_it_is_let_go() {
     assert!(queue.set_held(id(1), true) && queue.set_held(id(2), true));
     assert!(!queue.set_held(id(2), true), "it is held already");
     assert!(!queue.set_held(id(9), true), "there is no such message");
-    record(&queue, 1, 0, RecipientOutcome::Deferred { until: 5, reply: "451 later".into() });
+    record(
+        &queue,
+        1,
+        0,
+        RecipientOutcome::Deferred { until: 5, reply: "451 later".into(), delay_told: false },
+    );
     queue.release(id(1), &[1]);
     assert_eq!(due(&queue), [3]);
     assert!(!queue.may_be_tried(id(1)) && queue.may_be_tried(id(3)));
@@ -156,7 +161,12 @@ fn hurried_messages_are_due_now_and_those_taken_by_name_are_in_flight() {
     assert_eq!(accept_now(&queue, inline(1, 2, 100)), Ok(id(1)));
     queue.due(NOW, 1);
     for recipient in [0, 1] {
-        record(&queue, 1, recipient, RecipientOutcome::Deferred { until: NOW + 400, reply: "451".into() });
+        record(
+            &queue,
+            1,
+            recipient,
+            RecipientOutcome::Deferred { until: NOW + 400, reply: "451".into(), delay_told: false },
+        );
     }
     assert_eq!(due(&queue), Vec::<u64>::new());
     assert!(queue.hurry(id(1), NOW) && !queue.hurry(id(2), NOW));
@@ -312,7 +322,7 @@ fn fill(queue: &Queue, messages: &[Plain]) {
             let outcome = match done {
                 true => RecipientOutcome::Delivered { reply },
                 false if reply.is_empty() => continue,
-                false => RecipientOutcome::Deferred { until: 9, reply },
+                false => RecipientOutcome::Deferred { until: 9, reply, delay_told: false },
             };
             queue.record(id(number), vec![(recipient, outcome)], Vec::new(), |_| {});
         }

@@ -161,7 +161,7 @@ fn delivered() -> RecipientOutcome {
 }
 
 fn deferred() -> RecipientOutcome {
-    RecipientOutcome::Deferred { until: 5, reply: "451 later".into() }
+    RecipientOutcome::Deferred { until: 5, reply: "451 later".into(), delay_told: false }
 }
 
 fn blob_message(queue: &Queue<Disk>, number: u64, length: usize) -> Option<NewMessage> {

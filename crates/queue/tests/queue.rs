@@ -37,7 +37,7 @@ fn delivered(reply: &str) -> RecipientOutcome {
 }
 
 fn deferred(until: u64, reply: &str) -> RecipientOutcome {
-    RecipientOutcome::Deferred { until, reply: reply.into() }
+    RecipientOutcome::Deferred { until, reply: reply.into(), delay_told: false }
 }
 
 fn load(queue: &Queue, number: u64) -> (Vec<u8>, Vec<(RecipientStatus, u16, String)>) {
@@ -86,7 +86,9 @@ fn states_and_replies_survive_restarts_with_and_without_a_footer() {
         assert_eq!(accept_now(&queue, inline(number, 3, 2000)), Ok(id(number)));
     }
     queue.due(NOW, 10);
-    record(&queue, 2, vec![(0, delivered("250 first")), (1, deferred(NOW + 400, "451 busy"))]);
+    let busy =
+        |delay_told| RecipientOutcome::Deferred { until: NOW + 400, reply: "451 busy".into(), delay_told };
+    record(&queue, 2, vec![(0, delivered("250 first")), (1, busy(true))]);
     record(&queue, 2, vec![(1, deferred(NOW + 800, "451 still busy"))]);
     record(&queue, 3, vec![(2, RecipientOutcome::Failed { reply: "550 nobody".into() })]);
     let expected = |queue: &Queue| {
@@ -97,6 +99,7 @@ fn states_and_replies_survive_restarts_with_and_without_a_footer() {
         assert_eq!(states[1], (waiting(NOW as u32 + 800), 2, "451 still busy".into()));
         assert_eq!(states[2], (waiting(2), 0, String::new()));
         assert_eq!(load(queue, 3).1[2], (RecipientStatus::Failed, 1, "550 nobody".into()));
+        assert!(queue.delay_told(id(2)) && !queue.delay_told(id(3)) && !queue.delay_told(id(1)));
         let details = queue.show(id(2)).unwrap();
         assert_eq!((details.summary.waiting, details.summary.done), (2, 1));
         assert_eq!(&*details.recipients[1].last_reply, "451 still busy");

@@ -252,10 +252,9 @@ impl Batch {
             return;
         };
         let slots = entry.recipients.slots();
-        let attempts = |number: u32| slots.get(number as usize).map(|slot| slot.attempts);
         let changes: Vec<(u32, RecipientState)> = outcomes
             .into_iter()
-            .filter_map(|(number, outcome)| Some((number, outcome.into_state(attempts(number)?))))
+            .filter_map(|(number, outcome)| Some((number, outcome.into_state(*slots.get(number as usize)?))))
             .collect();
         let done_after = |(number, slot): (usize, &Slot)| {
             let changed = changes.iter().rev().find(|(n, _)| *n as usize == number);

@@ -410,14 +410,14 @@ impl<'a> Attempt<'a> {
         }
         self.log("deferred", number, &reason);
         let until = schedule::next_attempt(channel, arrival, now);
-        self.settled.push(Settled::plain(number, RecipientOutcome::Deferred { until, reply: reason }));
+        self.settled.push(Settled::plain(number, put_off(until, reason)));
     }
 
     /// Something of ours failed, which is never the message's fault.
     fn own_fault(&mut self, number: u32, reason: String) {
         self.log("deferred", number, &reason);
         let until = unix_now() + OWN_FAULT_PAUSE;
-        self.settled.push(Settled::plain(number, RecipientOutcome::Deferred { until, reply: reason }));
+        self.settled.push(Settled::plain(number, put_off(until, reason)));
     }
 
     fn log(&self, event: &str, number: u32, reason: &str) {
@@ -477,6 +477,10 @@ impl Disposition {
             Disposition::NotKept => "done as its instructions say, which keep no copy in the mailbox",
         }
     }
+}
+
+fn put_off(until: u64, reply: String) -> RecipientOutcome {
+    RecipientOutcome::Deferred { until, reply, delay_told: false }
 }
 
 /// What another host said, for a report.

@@ -152,8 +152,10 @@ impl Scheduler {
                 // Nothing is given up for a fault of our own disk.
                 error!(event = "queue_unreadable", queue_id = %what.id, problem);
                 let until = unix_now() + OWN_FAULT_PAUSE;
-                let deferred =
-                    |number: &u32| (*number, RecipientOutcome::Deferred { until, reply: problem.clone() });
+                let deferred = |number: &u32| {
+                    let reply = problem.clone();
+                    (*number, RecipientOutcome::Deferred { until, reply, delay_told: false })
+                };
                 let outcomes = what.recipients.iter().map(deferred).collect();
                 self.record(what.id, Record { outcomes, ..Record::default() });
                 what.settled();
