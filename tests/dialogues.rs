@@ -30,7 +30,7 @@ macro_rules! dialogues {
 }
 
 dialogues! {
-    address_forms authentication bdat bdat_refusals command_lines data data_refusals errors greeting hello limits mail_and_rcpt
+    address_forms authentication bdat bdat_refusals command_lines data data_refusals dsn errors greeting hello limits mail_and_rcpt
     pipelining postmaster quota relaying sender_rule sending_limits sequence smtp_starttls smtputf8 storage_full submission
     pop3_authorization pop3_capabilities pop3_commands pop3_errors pop3_japanese pop3_login_failures
     pop3_multiline pop3_stls pop3_transaction pop3_update

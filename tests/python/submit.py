@@ -25,7 +25,7 @@ def message(subject, to="abc@pobox.example"):
 
 with smtplib.SMTP("127.0.0.1", port, timeout=30) as smtp:
     smtp.ehlo("client.example")
-    for extension in ["pipelining", "size", "8bitmime", "smtputf8", "enhancedstatuscodes", "chunking", "starttls"]:
+    for extension in ["pipelining", "size", "8bitmime", "smtputf8", "enhancedstatuscodes", "chunking", "dsn", "starttls"]:
         assert smtp.has_extn(extension), extension
     assert smtp.esmtp_features["size"] == "52428800", smtp.esmtp_features
     assert smtp.esmtp_features["limits"] == "RCPTMAX=1000", smtp.esmtp_features

@@ -3,11 +3,11 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use envelope::{BodyType, Host, ReversePath};
+use envelope::{BodyType, Host, MessageWishes, ReversePath};
 use message::Status;
 use smtp::client::{
-    Cause, Outcome as Answer, Recipient, Retry, Return, Settings as SessionSettings, StartTls, Step,
-    Timeouts, Transaction,
+    Cause, Outcome as Answer, Recipient, Retry, Settings as SessionSettings, StartTls, Step, Timeouts,
+    Transaction,
 };
 use tokio::time::Instant;
 use tracing::debug;
@@ -83,10 +83,8 @@ pub struct Message {
     pub body_type: BodyType,
     /// Whether its sender asked for SMTPUTF8. Whether the message needs it is found out.
     pub smtputf8: bool,
-    /// How much of it its bounce is to have (RFC 3461 §4.3).
-    pub ret: Option<Return>,
-    /// Its sender's name for it (RFC 3461 §4.4).
-    pub envelope_id: Option<Box<str>>,
+    /// What its sender wishes for reports on it (RFC 3461); hosts that announce DSN are told.
+    pub wishes: MessageWishes,
 }
 
 /// Carries mail to other hosts: for a role to have one of, and to share among its tasks.
@@ -337,7 +335,7 @@ impl<R: Resolver, C: Connector> Remote<R, C> {
             }
             // Something between us may not cope with it: the next attempt goes without.
             sent.no_chunking |= chunks && is_broken_in_data(&outcome);
-            attempt.note(number, host, under_tls, outcome);
+            attempt.note(number, host, Terms { under_tls, dsn: settled.dsn }, outcome);
         }
         sent.more = !attempt.pending.is_empty() && !sent.no_chunking;
         sent
@@ -403,6 +401,13 @@ impl<R: Resolver, C: Connector> Remote<R, C> {
     }
 }
 
+/// What was agreed with a host.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    under_tls: bool,
+    dsn: bool,
+}
+
 impl<'a> Attempt<'a> {
     /// # Errors
     /// What becomes of all, if the message cannot be read.
@@ -440,17 +445,17 @@ impl<'a> Attempt<'a> {
             size: self.message.body.size(),
             body: self.message.body_type,
             smtputf8: self.needs_smtputf8,
-            ret: self.message.ret,
-            envelope_id: self.message.envelope_id.clone(),
+            wishes: self.message.wishes.clone(),
         }
     }
 
     /// Takes what became of a recipient at a host.
-    fn note(&mut self, number: usize, host: &MailHost, under_tls: bool, answer: Answer) {
+    fn note(&mut self, number: usize, host: &MailHost, terms: Terms, answer: Answer) {
         let outcome = match answer {
             Answer::Delivered { reply } => {
                 self.delivered = true;
-                Outcome::Delivered { host: host.clone(), reply, under_tls }
+                let Terms { under_tls, dsn } = terms;
+                Outcome::Delivered { host: host.clone(), reply, under_tls, dsn }
             }
             Answer::Failed(reason) => {
                 self.answered = true;

@@ -18,6 +18,8 @@ pub enum Outcome {
         reply: Reply,
         /// Whether it went there under TLS.
         under_tls: bool,
+        /// Whether the host writes the reports that the sender wishes (RFC 3461 §5.2.2).
+        dsn: bool,
     },
     /// He will never get it.
     Failed(Diagnosis),

@@ -44,4 +44,4 @@ pub use outcome::{Breakage, Cause, Outcome, Reason, Retry, Settled};
 pub use reply::{Reply, ReplyError};
 pub use session::Session;
 pub use settings::{Settings, StartTls, Timeouts};
-pub use transaction::{Notify, Recipient, Return, Transaction};
+pub use transaction::{Recipient, Transaction};

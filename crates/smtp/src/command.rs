@@ -1,7 +1,8 @@
 //! The grammar of commands (RFC 5321 §4.1.1), from octets to meaning.
 
+use envelope::address::AddressError;
 use envelope::path::{ForwardPath, ReversePath};
-use envelope::{BodyType, address::AddressError};
+use envelope::{BodyType, EnvelopeId, MessageWishes, Notify, RecipientWishes, Return, TypedAddress};
 use thiserror::Error;
 
 use crate::sasl::Response;
@@ -24,7 +25,9 @@ pub enum Command<'a> {
     Rcpt {
         /// To whom.
         forward_path: ForwardPath,
-        /// Whether the path was written with other than ASCII characters.
+        /// What the sender wishes for reports on it (RFC 3461).
+        wishes: RecipientWishes,
+        /// Whether something of it was written with other than ASCII characters.
         international: bool,
     },
     /// Mail data follow.
@@ -58,7 +61,7 @@ pub enum Command<'a> {
 }
 
 /// The parameters of MAIL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MailParameters {
     /// `SIZE=`: the declared size in octets (RFC 1870).
     pub size: Option<u64>,
@@ -66,6 +69,8 @@ pub struct MailParameters {
     pub body: BodyType,
     /// `SMTPUTF8` (RFC 6531).
     pub smtputf8: bool,
+    /// `RET=` and `ENVID=` (RFC 3461).
+    pub wishes: MessageWishes,
 }
 
 /// Why a line is no command.
@@ -184,11 +189,8 @@ fn mail(argument: &str) -> Result<Command<'_>, CommandError> {
 fn rcpt(argument: &str) -> Result<Command<'_>, CommandError> {
     let path = after(argument, "TO:").ok_or(CommandError::Syntax("RCPT TO:<address>"))?;
     let (forward_path, rest) = ForwardPath::take(path).map_err(CommandError::ForwardPath)?;
-    match words(rest, "RCPT TO:<address>")?.next() {
-        // NOTIFY and ORCPT (RFC 3461) belong to an extension that is not announced.
-        Some(_) => Err(CommandError::UnknownParameter),
-        None => Ok(Command::Rcpt { forward_path, international: !argument.is_ascii() }),
-    }
+    let wishes = rcpt_parameters(words(rest, "RCPT TO:<address>")?)?;
+    Ok(Command::Rcpt { forward_path, wishes, international: !argument.is_ascii() })
 }
 
 /// What follows `keyword`, without leading white space.
@@ -207,11 +209,9 @@ fn words<'a>(rest: &'a str, usage: &'static str) -> Result<impl Iterator<Item = 
 
 fn mail_parameters<'a>(words: impl Iterator<Item = &'a str>) -> Result<MailParameters, CommandError> {
     let (mut size, mut body, mut smtputf8, mut author) = (None, None, None, None);
+    let mut wishes = MessageWishes::default();
     for word in words {
-        let (keyword, value) = match word.split_once('=') {
-            Some((keyword, value)) => (keyword, Some(value)),
-            None => (word, None),
-        };
+        let (keyword, value) = keyword_and_value(word);
         let is = |name: &str| keyword.eq_ignore_ascii_case(name);
         if is("SIZE") {
             set(&mut size, value.and_then(declared_size))?;
@@ -222,11 +222,46 @@ fn mail_parameters<'a>(words: impl Iterator<Item = &'a str>) -> Result<MailParam
         } else if is("AUTH") {
             // RFC 4954 §5: to be taken, and to be believed only of those whom we trust, who are none.
             set(&mut author, value.filter(|value| is_xtext(value)).map(drop))?;
+        } else if is("RET") {
+            set(&mut wishes.ret, value.and_then(Return::parse)).map_err(|_| RET)?;
+        } else if is("ENVID") {
+            set(&mut wishes.envelope_id, value.and_then(EnvelopeId::parse)).map_err(|_| ENVID)?;
         } else {
             return Err(CommandError::UnknownParameter);
         }
     }
-    Ok(MailParameters { size, body: body.unwrap_or_default(), smtputf8: smtputf8.is_some() })
+    Ok(MailParameters { size, body: body.unwrap_or_default(), smtputf8: smtputf8.is_some(), wishes })
+}
+
+const RET: CommandError = CommandError::Syntax("RET=FULL or RET=HDRS, once");
+const ENVID: CommandError =
+    CommandError::Syntax("ENVID=name, once, in xtext (RFC 3461), at most 100 characters");
+
+fn rcpt_parameters<'a>(words: impl Iterator<Item = &'a str>) -> Result<RecipientWishes, CommandError> {
+    let mut wishes = RecipientWishes::NONE;
+    for word in words {
+        let (keyword, value) = keyword_and_value(word);
+        if keyword.eq_ignore_ascii_case("NOTIFY") {
+            set(&mut wishes.notify, value.and_then(Notify::parse)).map_err(|_| NOTIFY)?;
+        } else if keyword.eq_ignore_ascii_case("ORCPT") {
+            set(&mut wishes.original, value.and_then(TypedAddress::parse)).map_err(|_| ORCPT)?;
+        } else {
+            return Err(CommandError::UnknownParameter);
+        }
+    }
+    Ok(wishes)
+}
+
+const NOTIFY: CommandError =
+    CommandError::Syntax("NOTIFY=NEVER, or NOTIFY= and some of SUCCESS,FAILURE,DELAY, once");
+const ORCPT: CommandError =
+    CommandError::Syntax("ORCPT=rfc822;address, once, in xtext (RFC 3461), at most 500 characters");
+
+fn keyword_and_value(word: &str) -> (&str, Option<&str>) {
+    match word.split_once('=') {
+        Some((keyword, value)) => (keyword, Some(value)),
+        None => (word, None),
+    }
 }
 
 /// A parameter has one good value, and is said once.
@@ -311,7 +346,9 @@ mod tests {
 
     fn rcpt_of(line: &str) -> Result<(String, bool), CommandError> {
         match parse(line.as_bytes())? {
-            Command::Rcpt { forward_path, international } => Ok((forward_path.to_string(), international)),
+            Command::Rcpt { forward_path, international, .. } => {
+                Ok((forward_path.to_string(), international))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -343,15 +380,16 @@ mod tests {
 
     #[test]
     fn mail_has_a_path_and_parameters() {
-        let none = MailParameters::default();
-        assert_eq!(mail_of("MAIL FROM:<>"), Ok(("<>".into(), none)));
-        assert_eq!(mail_of("mail  from: \t<a@x.example>  "), Ok(("<a@x.example>".into(), none)));
-        assert_eq!(mail_of("MAIL FROM:<> AUTH=<>"), Ok(("<>".into(), none)));
-        assert_eq!(mail_of("MAIL FROM:<> AUTH=e+3Dmc2@x.example"), Ok(("<>".into(), none)));
-        assert_eq!(mail_of("MAIL FROM:a@x.example"), Ok(("<a@x.example>".into(), none)));
-        let full = MailParameters { size: Some(12), body: BodyType::EightBitMime, smtputf8: true };
+        let none = MailParameters::default;
+        assert_eq!(mail_of("MAIL FROM:<>"), Ok(("<>".into(), none())));
+        assert_eq!(mail_of("mail  from: \t<a@x.example>  "), Ok(("<a@x.example>".into(), none())));
+        assert_eq!(mail_of("MAIL FROM:<> AUTH=<>"), Ok(("<>".into(), none())));
+        assert_eq!(mail_of("MAIL FROM:<> AUTH=e+3Dmc2@x.example"), Ok(("<>".into(), none())));
+        assert_eq!(mail_of("MAIL FROM:a@x.example"), Ok(("<a@x.example>".into(), none())));
+        let wishes = MessageWishes { ret: Some(Return::Headers), envelope_id: EnvelopeId::parse("a+2Bb") };
+        let full = MailParameters { size: Some(12), body: BodyType::EightBitMime, smtputf8: true, wishes };
         assert_eq!(
-            mail_of("MAIL FROM:<太郎@x.example> size=12\tBODY=8bitmime SMTPUTF8"),
+            mail_of("MAIL FROM:<太郎@x.example> size=12\tBODY=8bitmime SMTPUTF8 ret=hdrs EnvID=a+2Bb"),
             Ok(("<太郎@x.example>".into(), full))
         );
         let huge = mail_of("MAIL FROM:<> SIZE=99999999999999999999").unwrap().1;
@@ -359,10 +397,18 @@ mod tests {
     }
 
     #[test]
-    fn rcpt_has_a_path_and_no_parameters() {
+    fn rcpt_has_a_path_and_wishes() {
         assert_eq!(rcpt_of("RCPT TO:<a@x.example>"), Ok(("<a@x.example>".into(), false)));
         assert_eq!(rcpt_of("RCPT TO: <Postmaster>"), Ok(("<Postmaster>".into(), false)));
         assert_eq!(rcpt_of("RCPT TO:<a@例え.テスト>"), Ok(("<a@例え.テスト>".into(), true)));
+        assert!(rcpt_of("RCPT TO:<a@x.example> ORCPT=utf-8;太@x").unwrap().1);
+        let Ok(Command::Rcpt { wishes, .. }) =
+            parse(b"RCPT TO:<a@x.example> notify=success,Delay ORCPT=rfc822;a+2Bb@x")
+        else {
+            panic!("a good RCPT was refused");
+        };
+        assert_eq!(wishes.notify, Notify::parse("SUCCESS,DELAY"));
+        assert_eq!(wishes.original.unwrap().address(), "a+b@x");
     }
 
     #[test]
@@ -377,7 +423,12 @@ mod tests {
             (b"MAIL FROM:<> AUTH=a+2b", CommandError::ParameterValue),
             (b"MAIL FROM:<> AUTH=a=b", CommandError::ParameterValue),
             (b"MAIL FROM:<> AUTH=<> AUTH=<>", CommandError::ParameterValue),
-            (b"MAIL FROM:<> RET=HDRS", CommandError::UnknownParameter),
+            (b"MAIL FROM:<> RET=BODY", RET),
+            (b"MAIL FROM:<> RET", RET),
+            (b"MAIL FROM:<> RET=FULL RET=FULL", RET),
+            (b"MAIL FROM:<> ENVID=", ENVID),
+            (b"MAIL FROM:<> ENVID=a+0Ab", ENVID),
+            (b"MAIL FROM:<> NOTIFY=NEVER", CommandError::UnknownParameter),
             (b"MAIL FROM:<> SIZE", CommandError::ParameterValue),
             (b"MAIL FROM:<> SIZE=", CommandError::ParameterValue),
             (b"MAIL FROM:<> SIZE=-1", CommandError::ParameterValue),
@@ -387,7 +438,12 @@ mod tests {
             ("MAIL FROM:<太郎@x.example>".as_bytes(), CommandError::NeedsSmtpUtf8),
             (b"RCPT TO <a@x.example>", CommandError::Syntax("RCPT TO:<address>")),
             (b"RCPT TO:<>", CommandError::ForwardPath(AddressError::LocalPart)),
-            (b"RCPT TO:<a@x.example> NOTIFY=NEVER", CommandError::UnknownParameter),
+            (b"RCPT TO:<a@x.example> NOTIFY=NEVER,DELAY", NOTIFY),
+            (b"RCPT TO:<a@x.example> NOTIFY=NEVER NOTIFY=NEVER", NOTIFY),
+            (b"RCPT TO:<a@x.example> NOTIFY", NOTIFY),
+            (b"RCPT TO:<a@x.example> ORCPT=a@x.example", ORCPT),
+            (b"RCPT TO:<a@x.example> ORCPT=rfc822;a=b", ORCPT),
+            (b"RCPT TO:<a@x.example> RET=FULL", CommandError::UnknownParameter),
             (b"DATA now", CommandError::Syntax("DATA")),
             (b"HELO", CommandError::Syntax("HELO your.host.name")),
             (b"EXPN list", CommandError::Unimplemented),

@@ -6,13 +6,14 @@ use crate::settings::Settings;
 
 /// The list, a line each. STARTTLS is not offered under TLS (RFC 3207 §4.2).
 pub fn list(settings: &Settings, under_tls: bool) -> String {
-    let mut lines = String::with_capacity(160);
+    let mut lines = String::with_capacity(192);
     lines.push_str("PIPELINING\n"); // RFC 2920
     let _ = writeln!(lines, "SIZE {}", settings.message_size_max); // RFC 1870
     lines.push_str("8BITMIME\n"); // RFC 6152
     lines.push_str("SMTPUTF8\n"); // RFC 6531
     lines.push_str("ENHANCEDSTATUSCODES\n"); // RFC 2034
     lines.push_str("CHUNKING\n"); // RFC 3030
+    lines.push_str("DSN\n"); // RFC 3461
     if settings.offers_starttls && !under_tls {
         lines.push_str("STARTTLS\n"); // RFC 3207
     }
@@ -60,7 +61,7 @@ mod tests {
         let settings = Settings::new("mx.pobox.example".parse().unwrap());
         assert_eq!(
             list(&settings, true),
-            "PIPELINING\nSIZE 52428800\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\n\
+            "PIPELINING\nSIZE 52428800\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\nDSN\n\
              LIMITS RCPTMAX=1000\nHELP"
         );
     }

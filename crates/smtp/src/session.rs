@@ -44,7 +44,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use envelope::{Address, BodyType, Client, QueueId, Recipient, ReversePath, Sender};
+use envelope::{
+    Address, BodyType, Client, MessageWishes, QueueId, Recipient, RecipientWishes, ReversePath, Sender,
+    TypedAddress,
+};
 use time::OffsetDateTime;
 
 use crate::action::{Action, Event, Refused};
@@ -61,7 +64,8 @@ const REPLIES_MAX: usize = 4096;
 
 /// The server's side of one connection: what RFC 5321 asks of a server, without the connection.
 ///
-/// Beside the input it was given last, it holds the addresses of one envelope and less than 8 KiB; in
+/// Beside the input it was given last, it holds the addresses of one envelope, what its sender wishes
+/// for reports, and less than 8 KiB; in
 /// an exchange of AUTH 20 KiB, and in a submission its header until it is whole.
 #[derive(Debug)]
 pub struct Session {
@@ -107,7 +111,7 @@ enum State {
     /// MAIL was said.
     Transaction(Transaction),
     /// RCPT was said; the shell is being asked about the address.
-    Judging(Transaction, Address),
+    Judging(Transaction, Address, RecipientWishes),
     /// DATA or BDAT was said; the shell is being asked for a name.
     Opening(Trace, Carrier),
     /// The shell gave a name; nothing of the message was given out yet.
@@ -145,6 +149,11 @@ struct Transaction {
     size: u64,
     body: BodyType,
     smtputf8: bool,
+    wishes: MessageWishes,
+    /// Beside the recipients.
+    recipient_wishes: Vec<RecipientWishes>,
+    /// Octets that their original addresses take.
+    originals: usize,
 }
 
 /// What the Received field and the log will say of an envelope that the shell has now.
@@ -180,6 +189,22 @@ enum Step {
     NeedsInput,
     /// Nothing can be done without the shell's answer.
     NeedsAnswer,
+}
+
+/// The most octets that the original addresses of one message's recipients take. Reports do without what is
+/// beyond: an envelope has to fit a frame between roles.
+const ORIGINALS_MAX: usize = 256 << 10;
+
+impl Transaction {
+    /// Adds a recipient that was agreed to.
+    fn add(&mut self, recipient: Recipient, mut wishes: RecipientWishes) {
+        self.originals += wishes.original.as_ref().map_or(0, TypedAddress::size);
+        if self.originals > ORIGINALS_MAX {
+            wishes.original = None;
+        }
+        self.recipients.push(recipient);
+        self.recipient_wishes.push(wishes);
+    }
 }
 
 impl Session {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use envelope::Address;
 use link::services::remote::{self as service, Deliver, Outcome, Peer, Request, Response};
 use link::{Parcel, Responder, serve};
 use remote::{Body, Direct, Dns, Message, OwnAddresses, Pace, Remote, Routes, Settings, Tls, dns};
@@ -122,17 +121,17 @@ async fn try_all(house: &House, deliver: Deliver, body: Body) -> Vec<Outcome> {
         body,
         body_type: deliver.body,
         smtputf8: deliver.smtputf8,
-        ret: None,
-        envelope_id: None,
+        wishes: deliver.wishes,
     };
-    let recipients = deliver.recipients.into_iter().map(|address: Address| address.into()).collect();
+    let recipient = |service::Recipient { address, wishes }| smtp::client::Recipient { address, wishes };
+    let recipients = deliver.recipients.into_iter().map(recipient).collect();
     house.deliver(&message, &deliver.to, recipients).await.into_iter().map(said).collect()
 }
 
 fn said(outcome: remote::Outcome) -> Outcome {
     match outcome {
-        remote::Outcome::Delivered { host, reply, under_tls } => {
-            Outcome::Delivered { peer: peer(&host), reply: reply.to_string(), under_tls }
+        remote::Outcome::Delivered { host, reply, under_tls, dsn } => {
+            Outcome::Delivered { peer: peer(&host), reply: reply.to_string(), under_tls, dsn }
         }
         remote::Outcome::Failed(diagnosis) => Outcome::Failed(diagnosed(diagnosis)),
         remote::Outcome::Deferred(diagnosis) => Outcome::Deferred(diagnosed(diagnosis)),

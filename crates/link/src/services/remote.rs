@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use envelope::{Address, BodyType, Host, QueueId, ReversePath};
+use envelope::{Address, BodyType, Host, MessageWishes, QueueId, RecipientWishes, ReversePath};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
@@ -39,13 +39,24 @@ pub struct Deliver {
     /// The domain, or the address literal, that all recipients have.
     pub to: Host,
     /// For RCPT; never empty.
-    pub recipients: Vec<Address>,
+    pub recipients: Vec<Recipient>,
     /// What its sender said of the mail data.
     pub body: BodyType,
     /// Whether its sender asked for SMTPUTF8.
     pub smtputf8: bool,
+    /// What its sender wishes for reports, to be passed on where that can be said (RFC 3461).
+    pub wishes: MessageWishes,
     /// Octets of mail data, if it comes as a descriptor.
     pub file_size: Option<u64>,
+}
+
+/// One of the recipients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    /// Who.
+    pub address: Address,
+    /// What the sender wishes for reports on him.
+    pub wishes: RecipientWishes,
 }
 
 /// What is answered.
@@ -70,6 +81,8 @@ pub enum Outcome {
         reply: String,
         /// Whether it went there under TLS.
         under_tls: bool,
+        /// Whether it writes the reports that the sender wishes.
+        dsn: bool,
     },
     /// He will never get it.
     Failed(Diagnosis),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use envelope::{Address, BodyType, Host, ReversePath};
+use envelope::{Address, BodyType, Host, MessageWishes, ReversePath};
 use remote::{Body, Direct, Dns, Message, Outcome, Remote, Routes, Settings, Tls};
 use rustls::RootCertStore;
 use tokio::net::TcpListener;
@@ -95,8 +95,7 @@ pub fn message() -> Message {
         body: Body::Memory(Arc::new(body)),
         body_type: BodyType::SevenBit,
         smtputf8: false,
-        ret: None,
-        envelope_id: None,
+        wishes: MessageWishes::default(),
     }
 }
 

@@ -15,6 +15,9 @@ pub struct Settled {
     pub outcomes: Vec<Outcome>,
     /// Whether another message can be sent on this connection.
     pub reusable: bool,
+    /// Whether the server announced DSN: then it was told what the sender wishes for reports, and writes them
+    /// (RFC 3461 §5.2.2).
+    pub dsn: bool,
 }
 
 /// What became of one recipient.

@@ -572,7 +572,7 @@ impl Session {
     fn settle(&mut self, progress: Progress, reusable: bool) {
         let outcomes: Vec<Outcome> = progress.outcomes.into_iter().flatten().collect();
         debug_assert_eq!(outcomes.len(), progress.transaction.recipients.len());
-        self.actions.push_back(Action::Settled(Settled { outcomes, reusable }));
+        self.actions.push_back(Action::Settled(Settled { outcomes, reusable, dsn: self.extensions.dsn }));
     }
 
     fn fail(&mut self, reason: Reason) {

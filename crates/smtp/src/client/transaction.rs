@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use bytes::BytesMut;
-use envelope::{Address, BodyType, Host, ReversePath};
+use envelope::dsn::ORIGINAL_RECIPIENT_MAX;
+use envelope::{Address, BodyType, Host, MessageWishes, RecipientWishes, ReversePath};
 
 use super::extensions::Extensions;
 
@@ -23,10 +24,8 @@ pub struct Transaction {
     /// Whether the header has UTF-8 that only SMTPUTF8 allows (RFC 6532). Addresses that need it are
     /// seen without.
     pub smtputf8: bool,
-    /// How much of the message its bounce is to have (RFC 3461 §4.3).
-    pub ret: Option<Return>,
-    /// The sender's name for this message (RFC 3461 §4.4), in plain.
-    pub envelope_id: Option<Box<str>>,
+    /// What the sender wishes for reports on it (RFC 3461).
+    pub wishes: MessageWishes,
 }
 
 /// Somebody whom the message is for.
@@ -34,36 +33,14 @@ pub struct Transaction {
 pub struct Recipient {
     /// The address.
     pub address: Address,
-    /// When the sender wants to be told (RFC 3461 §4.1); `None` if he did not say.
-    pub notify: Option<Notify>,
-    /// The address as the sender knew it (RFC 3461 §4.2): its type, mostly `rfc822`, and in plain.
-    pub original: Option<(Box<str>, Box<str>)>,
+    /// What the sender wishes for reports on him (RFC 3461).
+    pub wishes: RecipientWishes,
 }
 
 impl From<Address> for Recipient {
     fn from(address: Address) -> Recipient {
-        Recipient { address, notify: None, original: None }
+        Recipient { address, wishes: RecipientWishes::NONE }
     }
-}
-
-/// How much of the message its bounce is to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Return {
-    /// All.
-    Full,
-    /// The header.
-    Headers,
-}
-
-/// When the sender wants to be told. If never, all are false.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Notify {
-    /// When it was delivered.
-    pub success: bool,
-    /// When it will never be.
-    pub failure: bool,
-    /// When it takes long.
-    pub delay: bool,
 }
 
 impl Transaction {
@@ -75,8 +52,7 @@ impl Transaction {
             size,
             body: BodyType::SevenBit,
             smtputf8: false,
-            ret: None,
-            envelope_id: None,
+            wishes: MessageWishes::default(),
         }
     }
 
@@ -113,14 +89,11 @@ impl Transaction {
             out.extend_from_slice(b" SMTPUTF8");
         }
         if extensions.dsn {
-            match self.ret {
-                Some(Return::Full) => out.extend_from_slice(b" RET=FULL"),
-                Some(Return::Headers) => out.extend_from_slice(b" RET=HDRS"),
-                None => {}
+            if let Some(ret) = self.wishes.ret {
+                let _ = write!(out, " RET={ret}");
             }
-            if let Some(id) = &self.envelope_id {
-                out.extend_from_slice(b" ENVID=");
-                write_xtext(id, out);
+            if let Some(id) = &self.wishes.envelope_id {
+                let _ = write!(out, " ENVID={id}");
             }
         }
         out.extend_from_slice(b"\r\n");
@@ -133,14 +106,15 @@ impl Transaction {
         write_address(&recipient.address, self.says_smtputf8(extensions), out);
         out.extend_from_slice(b">");
         if extensions.dsn {
-            if let Some(notify) = recipient.notify {
-                out.extend_from_slice(b" NOTIFY=");
-                write_notify(notify, out);
+            if let Some(notify) = recipient.wishes.notify {
+                let _ = write!(out, " NOTIFY={notify}");
             }
-            // In another charset it would need another form (RFC 6533 §3).
-            if let Some((kind, original)) = recipient.original.as_ref().filter(|(_, text)| text.is_ascii()) {
-                let _ = write!(out, " ORCPT={kind};");
-                write_xtext(original, out);
+            if let Some(original) = &recipient.wishes.original {
+                // What came in characters may be longer in ASCII than it may be.
+                let original = original.to_string();
+                if original.len() <= ORIGINAL_RECIPIENT_MAX {
+                    let _ = write!(out, " ORCPT={original}");
+                }
             }
         }
         out.extend_from_slice(b"\r\n");
@@ -157,32 +131,10 @@ fn write_address(address: &Address, smtputf8: bool, out: &mut BytesMut) {
     };
 }
 
-fn write_notify(notify: Notify, out: &mut BytesMut) {
-    let wishes = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
-    let mut between = "";
-    for (_, wish) in wishes.iter().filter(|(wanted, _)| *wanted) {
-        let _ = write!(out, "{between}{wish}");
-        between = ",";
-    }
-    if between.is_empty() {
-        out.extend_from_slice(b"NEVER");
-    }
-}
-
-/// Writes xtext (RFC 3461 §4): `+`, `=`, spaces and all that is not printable in hexadecimal.
-fn write_xtext(text: &str, out: &mut BytesMut) {
-    for octet in text.bytes() {
-        if octet.is_ascii_graphic() && octet != b'+' && octet != b'=' {
-            out.extend_from_slice(&[octet]);
-        } else {
-            let _ = write!(out, "+{octet:02X}");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use envelope::{EnvelopeId, Notify, Return, TypedAddress};
 
     const ALL: Extensions = Extensions {
         pipelining: true,
@@ -218,10 +170,10 @@ mod tests {
     fn only_what_the_server_supports_is_said() {
         let mut message = transaction("a@x.example", "\"b c\"@y.example");
         message.body = BodyType::EightBitMime;
-        message.ret = Some(Return::Headers);
-        message.envelope_id = Some("a+b =c".into());
-        message.recipients[0].notify = Some(Notify { success: true, failure: true, delay: false });
-        message.recipients[0].original = Some(("rfc822".into(), "b c@y.example".into()));
+        message.wishes.ret = Some(Return::Headers);
+        message.wishes.envelope_id = EnvelopeId::parse("a+2Bb+20+3Dc");
+        message.recipients[0].wishes.notify = Some(Notify { success: true, failure: true, delay: false });
+        message.recipients[0].wishes.original = Some(TypedAddress::of_mail("b c@y.example"));
         assert_eq!(
             written(&message, &ALL),
             "MAIL FROM:<a@x.example> SIZE=7 BODY=8BITMIME RET=HDRS ENVID=a+2Bb+20+3Dc\r\n\
@@ -231,7 +183,7 @@ mod tests {
             written(&message, &Extensions::default()),
             "MAIL FROM:<a@x.example>\r\nRCPT TO:<\"b c\"@y.example>\r\n"
         );
-        message.recipients[0].notify = Some(Notify::default());
+        message.recipients[0].wishes.notify = Some(Notify::NEVER);
         assert!(written(&message, &ALL).contains(" NOTIFY=NEVER "));
     }
 

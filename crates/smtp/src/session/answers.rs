@@ -42,8 +42,8 @@ impl Session {
     /// Answers [`Action::Judge`]. A transaction has one sender: a recipient that comes with another
     /// is refused.
     pub fn judged(&mut self, verdict: Result<Judged, Refusal>) {
-        let (mut transaction, address) = match std::mem::take(&mut self.state) {
-            State::Judging(transaction, address) => (transaction, address),
+        let (mut transaction, address, wishes) = match std::mem::take(&mut self.state) {
+            State::Judging(transaction, address, wishes) => (transaction, address, wishes),
             state => return self.state = state,
         };
         let verdict = verdict.and_then(|Judged { recipient, sender }| {
@@ -58,7 +58,7 @@ impl Session {
         });
         match verdict {
             Ok(recipient) => {
-                transaction.recipients.push(recipient);
+                transaction.add(recipient, wishes);
                 self.reply(&replies::recipient_ok());
             }
             Err(refusal) => {

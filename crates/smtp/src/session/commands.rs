@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use envelope::{AccountName, Address, Client, ForwardPath, Host, LocalPart, ReversePath};
+use envelope::{AccountName, Address, Client, ForwardPath, Host, LocalPart, RecipientWishes, ReversePath};
 use zeroize::Zeroize;
 
 use super::{Hello, Session, State, Step, Transaction};
@@ -59,7 +59,9 @@ impl Session {
                 self.reply(&replies::ehlo(&self.settings, &extensions))
             }
             Command::Mail { reverse_path, parameters } => self.mail(reverse_path, parameters),
-            Command::Rcpt { forward_path, international } => self.rcpt(forward_path, international),
+            Command::Rcpt { forward_path, wishes, international } => {
+                self.rcpt(forward_path, wishes, international)
+            }
             Command::Data => self.ask_for_data(),
             Command::Bdat { size, last } => self.bdat(size, last, now),
             Command::Rset => {
@@ -122,6 +124,9 @@ impl Session {
             size: parameters.size.unwrap_or_default(),
             body: parameters.body,
             smtputf8: parameters.smtputf8,
+            wishes: parameters.wishes,
+            recipient_wishes: Vec::new(),
+            originals: 0,
         };
         match question {
             Some(question) => {
@@ -154,7 +159,7 @@ impl Session {
         }
     }
 
-    fn rcpt(&mut self, forward_path: ForwardPath, international: bool) -> Step {
+    fn rcpt(&mut self, forward_path: ForwardPath, wishes: RecipientWishes, international: bool) -> Step {
         let transaction = match std::mem::take(&mut self.state) {
             State::Transaction(transaction) => transaction,
             state @ State::BetweenChunks(_) => {
@@ -184,7 +189,7 @@ impl Session {
             size: transaction.size,
             sender: transaction.sender.clone(),
         });
-        self.state = State::Judging(transaction, address);
+        self.state = State::Judging(transaction, address, wishes);
         Step::Done
     }
 

@@ -76,7 +76,9 @@ impl Session {
 
     /// Has the shell begin a message. The transaction has a recipient.
     fn open(&mut self, transaction: Transaction, carrier: Carrier) -> Step {
-        let Transaction { sender, reverse_path, recipients, body, smtputf8, .. } = transaction;
+        let Transaction {
+            sender, reverse_path, recipients, body, smtputf8, wishes, recipient_wishes, ..
+        } = transaction;
         let recipient = match recipients.as_slice() {
             [only] => Some(only.address().clone()),
             _ => None,
@@ -84,6 +86,7 @@ impl Session {
         let trace = Trace { sender: sender.clone(), reverse_path: reverse_path.clone(), recipient, smtputf8 };
         match Envelope::new(reverse_path, recipients, body, smtputf8) {
             Ok(envelope) => {
+                let envelope = envelope.with_wishes(wishes, recipient_wishes);
                 self.actions.push_back(Action::Open { envelope, sender });
                 self.state = State::Opening(trace, carrier);
                 Step::Done

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use envelope::{BodyType, ReversePath};
+use envelope::{
+    BodyType, EnvelopeId, MessageWishes, Notify, RecipientWishes, Return, ReversePath, TypedAddress,
+};
 use smtp::{Event, Mode, NotAccepted, Settings};
 
 use crate::driver::{Driver, dialogue, settings, settings_with_auth};
@@ -69,6 +71,7 @@ fn after_ehlo_replies_have_status_codes_but_for_the_promised_lines() {
          S: 250-SMTPUTF8
          S: 250-ENHANCEDSTATUSCODES
          S: 250-CHUNKING
+         S: 250-DSN
          S: 250-STARTTLS
          S: 250-LIMITS RCPTMAX=1000
          S: 250 HELP
@@ -130,7 +133,7 @@ fn what_is_no_command_is_told_why() {
          S: 501 sorry, an address has the form local-part@domain
          C: MAIL FROM:<joe@x.example> SIZE=big
          S: 501 sorry, that parameter has a wrong value or is said twice
-         C: MAIL FROM:<joe@x.example> RET=HDRS
+         C: MAIL FROM:<joe@x.example> TRANSID=1
          S: 555 sorry, I don't know that parameter
          C: RCPT TO:<joe@-x.example>
          S: 501 sorry, the part after the @ is not a host name
@@ -208,6 +211,60 @@ fn international_addresses_need_smtputf8() {
     let (envelope, message) = &driver.accepted[0];
     assert!(envelope.smtputf8() && envelope.body() == BodyType::EightBitMime);
     assert!(String::from_utf8_lossy(message).contains("with UTF8SMTP id"));
+}
+
+#[test]
+fn wishes_for_reports_stay_with_their_recipients() {
+    let driver = play(
+        settings(),
+        "C: MAIL FROM:<joe@x.example> RET=FULL ENVID=a+2Bb
+         S: 250 ok
+         C: RCPT TO:<abc@pobox.example>
+         S: 250 ok
+         C: RCPT TO:<nobody@pobox.example> NOTIFY=SUCCESS
+         S: 550 sorry, no mailbox here by that name (#5.1.1)
+         C: RCPT TO:<xyz@pobox.example> NOTIFY=NEVER,DELAY
+         S: 501 sorry, the form is: NOTIFY=NEVER, or NOTIFY= and some of SUCCESS,FAILURE,DELAY, once
+         C: RCPT TO:<xyz@pobox.example> NOTIFY=NEVER ORCPT=rfc822;list@x.example
+         S: 250 ok
+         C: DATA
+         S: 354 go ahead
+         C: .
+         S: 250 ok 0 qp 0000000000001
+         C: MAIL FROM:<joe@x.example>
+         S: 250 ok
+         C: RCPT TO:<abc@pobox.example>
+         S: 250 ok
+         C: BDAT 0 LAST
+         S: 250 ok 0 qp 0000000000002",
+    );
+    let envelope = &driver.accepted[0].0;
+    assert_eq!(envelope.wishes().ret, Some(Return::Full));
+    assert_eq!(envelope.wishes().envelope_id.as_ref().map(EnvelopeId::as_str), Some("a+b"));
+    assert_eq!(envelope.wishes_for(0), &RecipientWishes::NONE);
+    assert_eq!(envelope.wishes_for(1).notify, Some(Notify::NEVER));
+    assert_eq!(envelope.wishes_for(1).original, Some(TypedAddress::of_mail("list@x.example")));
+    let envelope = &driver.accepted[1].0;
+    assert_eq!(
+        (envelope.wishes(), envelope.wishes_for(0)),
+        (&MessageWishes::default(), &RecipientWishes::NONE)
+    );
+}
+
+/// An envelope has to fit a frame between roles, whatever a client writes into it.
+#[test]
+fn original_addresses_beyond_a_bound_are_forgotten_and_the_recipients_taken() {
+    let mut driver = Driver::new(Settings { recipients_max: 1000, ..settings() });
+    driver.say("MAIL FROM:<joe@x.example>\r\n");
+    let rcpt = format!("RCPT TO:<abc@pobox.example> NOTIFY=DELAY ORCPT=rfc822;{}\r\n", "x".repeat(493));
+    for _ in 0..1000 {
+        assert_eq!(driver.say(&rcpt), "250 ok\r\n");
+    }
+    driver.say("DATA\r\n.\r\n");
+    let (envelope, _) = driver.accepted.pop().unwrap();
+    let kept = (0..1000).filter(|number| envelope.wishes_for(*number).original.is_some()).count();
+    assert!(kept > 500 && kept < 600, "{kept}");
+    assert!((0..1000).all(|number| envelope.wishes_for(number).notify.is_some_and(|notify| notify.delay)));
 }
 
 #[test]

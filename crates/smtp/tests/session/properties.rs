@@ -43,6 +43,8 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
         b"MAIL FROM:<a@x.example> SIZE=81\r\n",
         b"RCPT TO:<abc@pobox.example>\r\n",
         b"RCPT TO:<nobody@pobox.example>\r\n",
+        b"RCPT TO:<abc@pobox.example> NOTIFY=NEVER ORCPT=rfc822;a+2Bb\r\n",
+        b"MAIL FROM:<> RET=FULL ENVID=+\r\n",
         b"DATA\r\n",
         b"BDAT 5\r\n",
         b"BDAT 3 LAST\r\n",

@@ -141,9 +141,10 @@ impl<'a> Attempt<'a> {
             id: message.id,
             reverse_path: message.envelope.reverse_path().clone(),
             to: to.clone(),
-            recipients: numbers.iter().filter_map(|number| self.address(*number).cloned()).collect(),
+            recipients: numbers.iter().filter_map(|number| self.carried_to(*number)).collect(),
             body: message.envelope.body(),
             smtputf8: message.envelope.smtputf8(),
+            wishes: message.envelope.wishes().clone(),
             file_size: None,
         };
         let (mut raw, mut fds) = (Bytes::new(), Vec::new());
@@ -166,7 +167,7 @@ impl<'a> Attempt<'a> {
     /// What another host, or the way to it, made of a recipient.
     fn carried(&mut self, number: u32, outcome: remote::Outcome) {
         match outcome {
-            remote::Outcome::Delivered { peer, reply, under_tls } => {
+            remote::Outcome::Delivered { peer, reply, under_tls, .. } => {
                 let to = self.address(number).map(ToString::to_string).unwrap_or_default();
                 info!(
                     event = "delivered", queue_id = %self.message.id, to, disposition = "remote",
@@ -385,6 +386,11 @@ impl<'a> Attempt<'a> {
 
     fn address(&self, number: u32) -> Option<&Address> {
         self.message.envelope.recipients().get(number as usize).map(|recipient| recipient.address())
+    }
+
+    fn carried_to(&self, number: u32) -> Option<remote::Recipient> {
+        let wishes = self.message.envelope.wishes_for(number as usize).clone();
+        Some(remote::Recipient { address: self.address(number)?.clone(), wishes })
     }
 
     fn failed(&mut self, number: u32, status: Status, reason: String, said: Option<Said>) {
