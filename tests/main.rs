@@ -18,6 +18,7 @@ mod privileges;
 mod programs;
 mod promises;
 mod queue_commands;
+mod reports;
 mod sending;
 mod wire;
 mod world;

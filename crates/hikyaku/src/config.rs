@@ -143,6 +143,10 @@ pub struct Queue {
     pub lifetime: u64,
     /// How long a bounce is tried, in seconds.
     pub bounce_lifetime: u64,
+    /// After so many seconds a customer, and whoever asked for it, is told that a message takes long; 0: nobody is.
+    pub delay_warning: u64,
+    /// Whether the postmaster is told of reports that could not be delivered.
+    pub double_bounces: bool,
     /// Octets of free space below which no new mail is taken.
     pub reserve: u64,
     /// Octets of one segment of the log.
@@ -156,6 +160,8 @@ impl Default for Queue {
         Queue {
             lifetime: 604_800,
             bounce_lifetime: 86_400,
+            delay_warning: 14_400,
+            double_bounces: true,
             reserve: 64 << 20,
             segment_size: 64 << 20,
             local_concurrency: 32,
@@ -378,8 +384,12 @@ impl Config {
         differs("[queue] reserve", old.queue.reserve != new.queue.reserve);
         differs("[queue] segment_size", old.queue.segment_size != new.queue.segment_size);
         differs("[queue] local_concurrency", old.queue.local_concurrency != new.queue.local_concurrency);
-        let queue =
-            Queue { lifetime: new.queue.lifetime, bounce_lifetime: new.queue.bounce_lifetime, ..old.queue };
+        let queue = Queue {
+            reserve: old.queue.reserve,
+            segment_size: old.queue.segment_size,
+            local_concurrency: old.queue.local_concurrency,
+            ..new.queue
+        };
         let sending = Sending { sender_rule: new.sending.sender_rule, ..old.sending.clone() };
         let remote = Remote { routes: new.remote.routes, tls: new.remote.tls, ..old.remote.clone() };
         (Config { limits: new.limits, tls: new.tls, queue, sending, remote, ..old }, later)

@@ -35,6 +35,29 @@ impl fmt::Display for Date {
     }
 }
 
+/// A moment to the minute, for a reader: `2026-11-24 07:05 +0900`, in the zone of the given time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Minute(pub OffsetDateTime);
+
+impl fmt::Display for Minute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Minute(at) = self;
+        let (hours, minutes, _) = at.offset().as_hms();
+        let sign = if at.offset().is_negative() { '-' } else { '+' };
+        write!(
+            f,
+            "{:04}-{:02}-{:02} {:02}:{:02} {sign}{:02}{:02}",
+            at.year(),
+            u8::from(at.month()),
+            at.day(),
+            at.hour(),
+            at.minute(),
+            hours.unsigned_abs(),
+            minutes.unsigned_abs(),
+        )
+    }
+}
+
 fn day_name(day: Weekday) -> &'static str {
     match day {
         Weekday::Monday => "Mon",

@@ -7,7 +7,7 @@
 //! | [`mod@fields`] | the fields of a whole header |
 //! | [`mod@mailboxes`] | whom a From or Sender field names |
 //! | [`completion`] | the fields that a submission lacks |
-//! | [`report`] | the notice to a sender whose message could not be delivered |
+//! | [`report`] | the report to a sender of what became of his message |
 //! | [`notice`] | what an account's owner is told unasked |
 //! | [`date`] | dates as header fields write them |
 //! | [`status`] | enhanced status codes |
@@ -36,5 +36,5 @@ pub use header_scan::HeaderScan;
 pub use mailboxes::{MailboxesError, mailboxes};
 pub use notice::{Notice, Subject};
 pub use received::{Protocol, Received};
-pub use report::{Occasion, Report, ReportedRecipient};
+pub use report::{Action, Occasion, Original, Report, ReportedRecipient, language_of};
 pub use status::Status;

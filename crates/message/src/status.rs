@@ -33,6 +33,16 @@ impl Status {
     pub const fn class(self) -> u8 {
         self.class
     }
+
+    /// The second part: what it is about, as 1 for addresses (RFC 3463 §3).
+    pub const fn subject(self) -> u16 {
+        self.subject
+    }
+
+    /// The third part: what precisely.
+    pub const fn detail(self) -> u16 {
+        self.detail
+    }
 }
 
 impl fmt::Display for Status {

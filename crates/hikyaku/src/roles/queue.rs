@@ -21,6 +21,7 @@ use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators, unix_micros};
 use crate::control::{Role, Settings, Start};
 
 mod attempt;
+mod delays;
 mod families;
 mod forwards;
 mod intake;

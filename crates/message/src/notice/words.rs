@@ -4,6 +4,7 @@ use envelope::{Language, LimitReached, SendingLimit};
 use time::{OffsetDateTime, UtcOffset};
 
 use super::{Notice, Subject};
+use crate::date::Minute;
 
 /// From here on the mailbox is as good as full.
 const NEARLY_FULL: u8 = 95;
@@ -110,17 +111,5 @@ fn mailbox_en(notice: &Notice<'_>, percent: u8) -> String {
 fn moment(unix_seconds: Option<u64>, zone: UtcOffset) -> Option<String> {
     let minutes = unix_seconds?.div_ceil(60);
     let at = OffsetDateTime::from_unix_timestamp(i64::try_from(minutes.checked_mul(60)?).ok()?).ok()?;
-    let at = at.checked_to_offset(zone)?;
-    let (hours, minutes, _) = zone.as_hms();
-    let sign = if zone.is_negative() { '-' } else { '+' };
-    Some(format!(
-        "{:04}-{:02}-{:02} {:02}:{:02} {sign}{:02}{:02}",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        hours.unsigned_abs(),
-        minutes.unsigned_abs(),
-    ))
+    Some(Minute(at.checked_to_offset(zone)?).to_string())
 }

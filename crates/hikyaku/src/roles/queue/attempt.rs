@@ -6,11 +6,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use envelope::{AccountName, Address, Destination, Envelope, Host, Refusal, ReversePath};
+use envelope::{AccountName, Address, Destination, Envelope, Host, RecipientWishes, Refusal, ReversePath};
 use link::services::local::{Deliver, Delivered, Done, Forward, LocalRecipient, Outcome, Request, Response};
 use link::services::remote;
 use link::{CallError, Parcel};
-use message::Status;
+use message::{Action, Status};
 use queue::schedule::{self, Channel};
 use queue::{Message, NewMessage, RecipientOutcome, RecipientState, RecipientStatus, StoredBody};
 use tracing::{info, warn};
@@ -18,9 +18,9 @@ use tracing::{info, warn};
 use super::families::shared::Reservation;
 use super::families::{Copy, Member};
 use super::forwards;
-use super::notices::{Failure, Said};
+use super::notices::{RecipientReport, Said};
 use super::scheduler::{OWN_FAULT_PAUSE, Scheduler};
-use super::settled::{Forwarded, ForwardedLine, Record, Settled, failures, parts};
+use super::settled::{Forwarded, ForwardedLine, Record, Settled};
 use crate::control::Settings;
 use crate::roles::{unix_micros, unix_now};
 
@@ -167,15 +167,21 @@ impl<'a> Attempt<'a> {
     /// What another host, or the way to it, made of a recipient.
     fn carried(&mut self, number: u32, outcome: remote::Outcome) {
         match outcome {
-            remote::Outcome::Delivered { peer, reply, under_tls, .. } => {
+            remote::Outcome::Delivered { peer, reply, under_tls, dsn } => {
                 let to = self.address(number).map(ToString::to_string).unwrap_or_default();
                 info!(
                     event = "delivered", queue_id = %self.message.id, to, disposition = "remote",
                     host = peer.host, address = %peer.address, tls = under_tls, reply,
                     delay_ms = self.delay_ms()
                 );
-                let reply = format!("{} [{}]: {reply}", peer.host, peer.address);
-                self.settled.push(Settled::plain(number, RecipientOutcome::Delivered { reply }));
+                let kept = format!("{} [{}]: {reply}", peer.host, peer.address);
+                let mut settled = Settled::plain(number, RecipientOutcome::Delivered { reply: kept });
+                if !dsn {
+                    // A host that announced DSN was asked for the report (RFC 3461 §5.2.2).
+                    let said = Said { host: peer.host, reply: Some(reply) };
+                    settled.reports.extend(self.success(number, Action::Relayed, Some(said)));
+                }
+                self.settled.push(settled);
             }
             remote::Outcome::Failed(diagnosis) => {
                 let status = diagnosis.status.parse().unwrap_or(Status::FAILURE);
@@ -186,8 +192,9 @@ impl<'a> Attempt<'a> {
                     let to = self.address(number).map(ToString::to_string).unwrap_or_default();
                     warn!(event = "possible_duplicate", queue_id = %self.message.id, to);
                 }
+                let status = diagnosis.status.parse().unwrap_or(NOT_NOW);
                 let said = said(diagnosis.peer, diagnosis.reply);
-                self.deferred(number, Channel::Remote, diagnosis.text, said);
+                self.deferred(number, Channel::Remote, status, diagnosis.text, said);
             }
         }
     }
@@ -239,7 +246,10 @@ impl<'a> Attempt<'a> {
                             let status = status.parse().unwrap_or(Status::FAILURE);
                             self.failed(number, status, reason, None);
                         }
-                        Outcome::Deferred { reason } => self.deferred(number, Channel::Local, reason, None),
+                        Outcome::Deferred { reason } => {
+                            let status = status_in(&reason);
+                            self.deferred(number, Channel::Local, status, reason, None);
+                        }
                     }
                 }
                 "the local role said nothing of this recipient".into()
@@ -298,6 +308,7 @@ impl<'a> Attempt<'a> {
             reservation.settle(in_mailbox);
         }
         let disposition = Disposition::of(in_mailbox, has_it, !forwards.is_empty());
+        let mut success = Some(Action::Delivered);
         let mut settled =
             Settled::plain(number, RecipientOutcome::Delivered { reply: disposition.reply().into() });
         if !forwards.is_empty() {
@@ -308,17 +319,27 @@ impl<'a> Attempt<'a> {
                 }
                 self.member = Some(member);
             }
-            if let Err(problem) = self.forward(&by, forwards, &mut settled).await {
+            let kept = in_mailbox || has_it;
+            success = match self.forward(&by, forwards, kept, &mut settled).await {
+                Ok(success) => success,
                 // A second attempt replaces the copy in the mailbox.
-                return self.own_fault(number, problem);
-            }
+                Err(problem) => return self.own_fault(number, problem),
+            };
+        }
+        if let Some(action) = success {
+            settled.reports.extend(self.success(number, action, None));
         }
         let reverse_path = self.message.envelope.reverse_path();
         for (text, why) in undeliverable {
             let reason = format!("It could not be forwarded to {text:?}: {why}");
-            let failure = Failure { address: by.clone(), status: Status::new(5, 1, 3), reason, said: None };
-            self.log_forward_failed(&by, &text, &failure.reason);
-            settled.failures.push((reverse_path.clone(), failure));
+            self.log_forward_failed(&by, &text, &reason);
+            let wishes = self.wishes(number);
+            if wishes.wants_failure() {
+                let mut report =
+                    RecipientReport::new(by.clone(), Action::Failed, Status::new(5, 1, 3), reason);
+                report.original = wishes.original.clone();
+                settled.reports.push((reverse_path.clone(), report));
+            }
         }
         if let Some(percent) = warn {
             settled.new.extend(self.scheduler.notices.mailbox_filling(&account, percent).await);
@@ -328,19 +349,24 @@ impl<'a> Attempt<'a> {
         self.settled.push(settled);
     }
 
-    /// Makes the new messages for what `by` forwards.
+    /// Makes the new messages for what `by` forwards; gives what its sender is told of it, if he wants to know
+    /// of success, or nothing where whoever gets the forward will tell him.
     async fn forward(
         &self,
         by: &Address,
         forwards: Vec<Forward>,
+        kept: bool,
         settled: &mut Settled,
-    ) -> Result<(), String> {
-        let Some(member) = self.member else { return Ok(()) };
+    ) -> Result<Option<Action>, String> {
+        let Some(member) = self.member else { return Ok(Some(Action::Delivered)) };
         let Scheduler { queue, ids, families, settings, .. } = &**self.scheduler;
         let copies_max = settings.load().delivery.fan_out_max;
         let (admitted, admission) = families.admit(member, self.message, forwards, copies_max);
-        let new =
-            forwards::messages(queue, ids, self.message, by, admitted.forwards, &admitted.lineage).await?;
+        let success = self.success_of(&admitted.forwards, kept);
+        let wishes = self.wishes(settled.number);
+        let wishes = if success.is_none() { wishes.clone() } else { wishes.without_success() };
+        let (forwards, lineage) = (admitted.forwards, &admitted.lineage);
+        let new = forwards::messages(queue, ids, self.message, by, forwards, lineage, &wishes).await?;
         let line = |message: &NewMessage| {
             let (to, reverse_path) = forwards::described(message);
             ForwardedLine { id: message.id, to, reverse_path }
@@ -351,11 +377,28 @@ impl<'a> Attempt<'a> {
         for (reverse_path, address) in admitted.beyond {
             let reason = "Sorry, this message has been forwarded to too many addresses already. (#5.4.6)";
             self.log_forward_failed(by, &address.to_string(), reason);
-            let failure =
-                Failure { address, status: Status::new(5, 4, 6), reason: reason.into(), said: None };
-            settled.failures.push((reverse_path, failure));
+            let own = reverse_path == *self.message.envelope.reverse_path();
+            if !own || wishes.wants_failure() {
+                let report =
+                    RecipientReport::new(address, Action::Failed, Status::new(5, 4, 6), reason.into());
+                settled.reports.push((reverse_path, report));
+            }
         }
-        Ok(())
+        Ok(success)
+    }
+
+    /// What becomes of an address by these forwards (RFC 3461 §5.2.7). One that does nothing but lead on to
+    /// one other passes the wish for a report on; one that leads on to several does not; what goes to a list
+    /// is delivered when the list has it.
+    fn success_of(&self, forwards: &[Forward], kept: bool) -> Option<Action> {
+        let reverse_path = self.message.envelope.reverse_path();
+        let aliases = forwards.iter().filter(|forward| forward.reverse_path == *reverse_path);
+        let count: usize = aliases.map(|forward| forward.to.len()).sum();
+        match (kept, count) {
+            (true, _) | (false, 0) => Some(Action::Delivered),
+            (false, 1) if forwards.len() == 1 => None,
+            (false, _) => Some(Action::Expanded),
+        }
     }
 
     /// A message that is served and has no family need not be remembered.
@@ -370,18 +413,9 @@ impl<'a> Attempt<'a> {
     }
 
     /// What is to be recorded: outcomes, and with each the messages that follow from it.
-    async fn records(self) -> Vec<Record> {
-        let Scheduler { queue, notices, .. } = &**self.scheduler;
-        let mut records = Vec::with_capacity(1);
-        // The other half is for what a report has besides the reasons.
-        for mut part in parts(self.settled, queue.together_bytes_max() / 2) {
-            let mut reports = Vec::new();
-            for (reverse_path, failures) in failures(&mut part) {
-                reports.extend(notices.report(self.message, &reverse_path, &failures).await);
-            }
-            records.push(Record::of(part, reports));
-        }
-        records
+    async fn records(mut self) -> Vec<Record> {
+        self.tell_of_delay();
+        self.scheduler.records(self.message, self.settled).await
     }
 
     fn address(&self, number: u32) -> Option<&Address> {
@@ -389,34 +423,143 @@ impl<'a> Attempt<'a> {
     }
 
     fn carried_to(&self, number: u32) -> Option<remote::Recipient> {
-        let wishes = self.message.envelope.wishes_for(number as usize).clone();
-        Some(remote::Recipient { address: self.address(number)?.clone(), wishes })
+        let (address, wishes) = (self.address(number)?.clone(), self.wishes(number).clone());
+        Some(remote::Recipient { address, wishes })
+    }
+
+    fn wishes(&self, number: u32) -> &RecipientWishes {
+        self.message.envelope.wishes_for(number as usize)
+    }
+
+    /// A report on a recipient to the message's reverse-path.
+    fn report(
+        &self,
+        number: u32,
+        action: Action,
+        status: Status,
+        reason: String,
+        said: Option<Said>,
+    ) -> Option<(ReversePath, RecipientReport)> {
+        let report = RecipientReport::new(self.address(number)?.clone(), action, status, reason);
+        let original = self.wishes(number).original.clone();
+        Some((self.message.envelope.reverse_path().clone(), RecipientReport { original, said, ..report }))
+    }
+
+    /// A report of success, if the sender asked for it. Where there is none, nobody is told.
+    fn success(
+        &self,
+        number: u32,
+        action: Action,
+        said: Option<Said>,
+    ) -> Option<(ReversePath, RecipientReport)> {
+        let told = self.wishes(number).wants_success() && self.has_sender();
+        told.then(|| self.report(number, action, Status::SUCCESS, String::new(), said)).flatten()
+    }
+
+    fn has_sender(&self) -> bool {
+        self.message.envelope.reverse_path().address().is_some()
     }
 
     fn failed(&mut self, number: u32, status: Status, reason: String, said: Option<Said>) {
         self.log("failed", number, &reason);
         let mut settled = Settled::plain(number, RecipientOutcome::Failed { reply: reason.clone() });
-        if let Some(address) = self.address(number).cloned() {
-            let reverse_path = self.message.envelope.reverse_path().clone();
-            settled.failures.push((reverse_path, Failure { address, status, reason, said }));
+        if self.wishes(number).wants_failure() {
+            settled.reports.extend(self.report(number, Action::Failed, status, reason, said));
         }
         self.settled.push(settled);
     }
 
     /// Puts a recipient off, or gives it up if the message has been here too long.
-    fn deferred(&mut self, number: u32, channel: Channel, reason: String, said: Option<Said>) {
+    fn deferred(
+        &mut self,
+        number: u32,
+        channel: Channel,
+        status: Status,
+        reason: String,
+        said: Option<Said>,
+    ) {
         let (now, arrival) = (unix_now(), self.message.arrival / 1_000_000);
-        let lifetime = lifetime(&self.scheduler.settings.load(), &self.message.envelope);
         // Who holds it means to let it go some day.
         let held = !self.scheduler.queue.may_be_tried(self.message.id);
-        if schedule::is_last_attempt(lifetime, arrival, now) && !held {
+        if schedule::is_last_attempt(self.lifetime(), arrival, now) && !held {
             let reason =
                 format!("{reason}\nI'm not going to try again; this message has been in the queue too long.");
             return self.failed(number, Status::new(5, 4, 7), reason, said);
         }
         self.log("deferred", number, &reason);
         let until = schedule::next_attempt(channel, arrival, now);
-        self.settled.push(Settled::plain(number, put_off(until, reason)));
+        let mut settled = Settled::plain(number, put_off(until, reason.clone()));
+        if self.takes_long(now) && self.wants_delay(number) {
+            settled.reports.extend(self.delay(number, status, reason, said));
+        }
+        self.settled.push(settled);
+    }
+
+    /// Whether a sender may be told that the message takes long.
+    fn takes_long(&self, now: u64) -> bool {
+        let warning = self.scheduler.settings.load().queue.delay_warning;
+        let due = (self.message.arrival / 1_000_000).saturating_add(warning);
+        warning > 0 && now >= due && self.has_sender()
+    }
+
+    /// Whether the sender wants to be told so of a recipient. A customer is told of what he sent himself.
+    fn wants_delay(&self, number: u32) -> bool {
+        let provenance = &self.message.provenance;
+        let customers_own = provenance.account.is_some() && provenance.lineage.is_none();
+        self.wishes(number).wants_delay(customers_own)
+    }
+
+    fn delay(
+        &self,
+        number: u32,
+        status: Status,
+        reason: String,
+        said: Option<Said>,
+    ) -> Option<(ReversePath, RecipientReport)> {
+        let (reverse_path, report) = self.report(number, Action::Delayed, status, reason, said)?;
+        let until = (self.message.arrival / 1_000_000).saturating_add(self.lifetime());
+        Some((reverse_path, RecipientReport { will_retry_until: Some(until), ..report }))
+    }
+
+    /// Has the sender told that the message takes long, if that was found: once, and of all that wait.
+    fn tell_of_delay(&mut self) {
+        let is_delay = |(_, report): &(ReversePath, RecipientReport)| report.action == Action::Delayed;
+        let Some(first) = self.settled.iter().position(|one| one.reports.iter().any(is_delay)) else {
+            return;
+        };
+        let Scheduler { queue, delays, .. } = &**self.scheduler;
+        // Leave comes first: whoever had it before has made the queue know by then.
+        let telling = delays.tell(self.message.id).filter(|_| !queue.delay_told(self.message.id));
+        if telling.is_none() {
+            return self.settled.iter_mut().for_each(|one| one.reports.retain(|report| !is_delay(report)));
+        }
+        let others = self.others_that_wait();
+        let first = &mut self.settled[first];
+        first.reports.extend(others);
+        first.telling = telling;
+        if let RecipientOutcome::Deferred { delay_told, .. } = &mut first.outcome {
+            *delay_told = true;
+        }
+    }
+
+    /// Recipients who were tried before and are not in this attempt, as other attempts left them.
+    fn others_that_wait(&self) -> Vec<(ReversePath, RecipientReport)> {
+        let waits = |number: u32, state: &RecipientState| {
+            let waiting = matches!(state.status, RecipientStatus::Waiting { .. }) && state.attempts > 0;
+            waiting && self.wants_delay(number) && self.settled.iter().all(|one| one.number != number)
+        };
+        let states = (0..).zip(&self.message.recipients).filter(|(number, state)| waits(*number, state));
+        let report = |(number, state): (u32, &RecipientState)| {
+            let (reverse_path, report) =
+                self.delay(number, status_in(&state.last_reply), state.last_reply.to_string(), None)?;
+            Some((reverse_path, RecipientReport { tried_now: false, ..report }))
+        };
+        states.filter_map(report).collect()
+    }
+
+    /// How long the message is tried, in seconds.
+    fn lifetime(&self) -> u64 {
+        lifetime(&self.scheduler.settings.load(), &self.message.envelope)
     }
 
     /// Something of ours failed, which is never the message's fault.
@@ -485,6 +628,17 @@ impl Disposition {
     }
 }
 
+/// Not now, and no more is known.
+const NOT_NOW: Status = Status::new(4, 0, 0);
+
+/// The status code that stands in a reason as `(#4.2.2)`, as qmail puts it.
+fn status_in(reason: &str) -> Status {
+    let code = reason.rsplit_once("(#").and_then(|(_, rest)| rest.split_once(')'));
+    code.and_then(|(code, _)| code.parse().ok())
+        .filter(|status: &Status| status.class() == 4)
+        .unwrap_or(NOT_NOW)
+}
+
 fn put_off(until: u64, reply: String) -> RecipientOutcome {
     RecipientOutcome::Deferred { until, reply, delay_told: false }
 }
@@ -506,5 +660,23 @@ fn joined(pieces: &[Bytes]) -> Bytes {
     match pieces {
         [one] => one.clone(),
         pieces => pieces.concat().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_may_name_its_status() {
+        for (reason, status) in [
+            ("Mailbox full. (#4.2.2)", "4.2.2"),
+            ("Busy (#4.4.5) still", "4.4.5"),
+            ("No. (#5.1.1)", "4.0.0"),
+            ("(#", "4.0.0"),
+            ("", "4.0.0"),
+        ] {
+            assert_eq!(status_in(reason).to_string(), status, "{reason}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
-use envelope::{Address, Envelope, Lineage, Provenance, QueueId, Recipient, ReversePath};
+use envelope::{Address, Envelope, Lineage, Provenance, QueueId, Recipient, RecipientWishes, ReversePath};
 use link::services::local::Forward;
 use queue::{Body, Message, NewMessage, StoredBody};
 
@@ -16,6 +16,9 @@ const PIECE: usize = 256 << 10;
 
 /// The messages that carry these forwards of `message`, which `by` forwards: one for each.
 ///
+/// What the sender wishes for reports on `by`, which is `wishes`, goes with those that bear his reverse-path
+/// (RFC 3461 §5.2.7.1). Those of a list, which bear its owner's, are another message in that respect (§5.2.7.3).
+///
 /// # Errors
 /// If a large body cannot be copied; nothing is left behind then.
 pub async fn messages(
@@ -25,6 +28,7 @@ pub async fn messages(
     by: &Address,
     forwards: Vec<Forward>,
     lineage: &Lineage,
+    wishes: &RecipientWishes,
 ) -> Result<Vec<NewMessage>, String> {
     let on_top = Bytes::from(format!("Delivered-To: {by}\r\n"));
     let count = forwards.len();
@@ -33,6 +37,8 @@ pub async fn messages(
         let id = ids.next();
         // Their fields are in UTF-8 then, the one on top among them (RFC 6531 §3.4).
         let international = to.iter().chain(reverse_path.address()).chain([by]).any(Address::needs_smtputf8);
+        let same_sender = reverse_path == *message.envelope.reverse_path();
+        let count_to = to.len();
         let envelope = Envelope::new(
             reverse_path,
             to.into_iter().map(Recipient::of_forward).collect(),
@@ -40,7 +46,11 @@ pub async fn messages(
             message.envelope.smtputf8() || international,
         );
         // A forward to nobody is none.
-        let Ok(envelope) = envelope else { continue };
+        let Ok(mut envelope) = envelope else { continue };
+        if same_sender {
+            let wishes_for_each = vec![wishes.clone(); count_to];
+            envelope = envelope.with_wishes(message.envelope.wishes().clone(), wishes_for_each);
+        }
         let provenance =
             Provenance { account: message.provenance.account.clone(), lineage: Some(lineage.clone()) };
         let body = body(queue, id, &on_top, &message.body, count).await?;
@@ -118,7 +128,10 @@ pub fn weight(message: &NewMessage) -> usize {
         };
         lineage.reached.iter().map(length).sum()
     });
-    inline + reached + ADDRESS_MAX * (message.envelope.recipients().len() + 1) + 256
+    let wishes = |number| message.envelope.wishes_for(number).original.as_ref().map_or(8, |o| o.size() + 16);
+    let recipients = message.envelope.recipients().len();
+    let wishes: usize = (0..recipients).map(wishes).sum();
+    inline + reached + wishes + ADDRESS_MAX * (recipients + 1) + 256
 }
 
 /// The reverse-path and the recipients of a forward, for the log.
@@ -134,7 +147,7 @@ pub fn described(message: &NewMessage) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use envelope::{BodyType, QueueIds};
+    use envelope::{BodyType, MessageWishes, Notify, QueueIds, Return};
     use std::io::{Seek, SeekFrom, Write};
     use std::sync::{Arc, Mutex, mpsc};
 
@@ -169,8 +182,11 @@ mod tests {
         let lineage = Lineage { origin: QueueId::from_u64(1), copies: 1, reached: Vec::new() };
         let (message, by) = (original(body), "abc@pobox.example".parse().unwrap());
         let forwards = (0..count).map(forward).collect();
-        let new = messages(&queue, &ids, &message, &by, forwards, &lineage).await.unwrap();
+        let wishes = RecipientWishes { notify: Some(Notify::NEVER), original: None };
+        let new = messages(&queue, &ids, &message, &by, forwards, &lineage, &wishes).await.unwrap();
         assert_eq!(new.len(), count);
+        let silent = |new: &NewMessage| *new.envelope.wishes_for(0) == RecipientWishes::NONE;
+        assert!(new.iter().all(silent), "an owner is told of every failure");
         assert!(new.iter().map(weight).sum::<usize>() <= queue.together_bytes_max());
         let ids: Vec<QueueId> = new.iter().map(|message| message.id).collect();
         let (told, recorded) = mpsc::channel();
@@ -228,6 +244,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn wishes_for_reports_go_with_a_forward_that_bears_the_same_sender() {
+        let spool = tempfile::tempdir().unwrap();
+        let queue = open(&spool);
+        let ids = Ids(Arc::new(Mutex::new(QueueIds::new(1))));
+        let lineage = Lineage { origin: QueueId::from_u64(1), copies: 1, reached: Vec::new() };
+        let mut message = original(StoredBody::Memory(vec!["Subject: x\r\n\r\n".into()]));
+        let full = MessageWishes { ret: Some(Return::Full), envelope_id: None };
+        message.envelope = Arc::new(Envelope::clone(&message.envelope).with_wishes(full.clone(), Vec::new()));
+        let wishes = RecipientWishes { notify: Some(Notify::NEVER), original: None };
+        let by = "abc@pobox.example".parse().unwrap();
+        let to = || ["a@there.example", "b@there.example"].map(|to| to.parse().unwrap()).to_vec();
+        let owner = ReversePath::Address("owner@pobox.example".parse().unwrap());
+        let forwards = [message.envelope.reverse_path().clone(), owner];
+        let forwards = forwards.map(|reverse_path| Forward { reverse_path, to: to() }).to_vec();
+        let new = messages(&queue, &ids, &message, &by, forwards, &lineage, &wishes).await.unwrap();
+        assert_eq!((new[0].envelope.wishes(), new[0].envelope.wishes_for(1)), (&full, &wishes));
+        assert_eq!(new[1].envelope.wishes(), &MessageWishes::default());
+        assert_eq!(new[1].envelope.wishes_for(0), &RecipientWishes::NONE);
+    }
+
+    #[tokio::test]
     async fn an_international_address_makes_the_message_international() {
         let spool = tempfile::tempdir().unwrap();
         let queue = open(&spool);
@@ -241,7 +278,8 @@ mod tests {
         ] {
             let forward = Forward { reverse_path: ReversePath::Null, to: vec![to.parse().unwrap()] };
             let by = by.parse().unwrap();
-            let new = messages(&queue, &ids, &message, &by, vec![forward], &lineage).await.unwrap();
+            let wishes = RecipientWishes::NONE;
+            let new = messages(&queue, &ids, &message, &by, vec![forward], &lineage, &wishes).await.unwrap();
             assert_eq!(new[0].envelope.smtputf8(), expected, "{by} {to}");
         }
     }

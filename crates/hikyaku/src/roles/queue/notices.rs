@@ -1,13 +1,15 @@
-//! What the server itself writes: reports to the sender of a message that could not be delivered (RFC
-//! 3464), or to the postmaster where a report could not be; and notices to owners of accounts.
+//! What the server itself writes: reports to senders of what became of their messages (RFC 3464), or to the
+//! postmaster where such a report could not be delivered; and notices to owners of accounts.
 
 use std::fs::File;
 
+use bytes::Bytes;
 use envelope::{
     AccountName, Address, BodyType, Destination, Domain, Envelope, Host, Language, LimitReached, LocalPart,
-    Provenance, QueueId, Recipient, ReversePath,
+    MessageWishes, Notify, Provenance, QueueId, Recipient, RecipientWishes, Return, ReversePath,
+    TypedAddress,
 };
-use message::{Notice, Occasion, Report, ReportedRecipient, Status, Subject};
+use message::{Action, Notice, Occasion, Original, Report, ReportedRecipient, Status, Subject, language_of};
 use queue::{Body, Message, NewMessage, StoredBody};
 use time::{OffsetDateTime, UtcOffset};
 use tracing::{error, info};
@@ -16,17 +18,25 @@ use super::Ids;
 use crate::roles::known_addresses::KnownAddresses;
 use crate::roles::unix_micros;
 
-/// A recipient that failed for good, or an address that could not be forwarded to.
+/// What is to be reported of one recipient, or of an address that could not be forwarded to.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct RecipientReport {
     /// The address.
     pub address: Address,
+    /// The address as the sender knew it, if he said.
+    pub original: Option<TypedAddress>,
+    /// What became of it.
+    pub action: Action,
     /// The status code (RFC 3463).
     pub status: Status,
-    /// In a sentence.
+    /// Why, in a sentence.
     pub reason: String,
-    /// Which other host refused it, and how.
+    /// Which other host decided, and what it said.
     pub said: Option<Said>,
+    /// Whether it was tried just now.
+    pub tried_now: bool,
+    /// Until when it will be tried, in seconds since 1970.
+    pub will_retry_until: Option<u64>,
 }
 
 /// What another host said.
@@ -36,6 +46,21 @@ pub struct Said {
     pub host: String,
     /// Its reply, if it gave any.
     pub reply: Option<String>,
+}
+
+impl RecipientReport {
+    /// A report on an address that was just tried.
+    pub fn new(address: Address, action: Action, status: Status, reason: String) -> RecipientReport {
+        let (original, said, will_retry_until) = (None, None, None);
+        RecipientReport { address, original, action, status, reason, said, tried_now: true, will_retry_until }
+    }
+
+    /// Octets that it takes in a report, roughly and rather too many.
+    pub fn weight(&self) -> usize {
+        let said = self.said.as_ref().and_then(|said| said.reply.as_ref()).map_or(0, String::len);
+        // What was said stands in it twice over, encoded, and then once more.
+        4096 + 4 * self.reason.len().max(said).min(8000)
+    }
 }
 
 /// Writes reports and notices.
@@ -61,54 +86,80 @@ impl Notices {
         Notices { addresses, ids, host, domain, zone }
     }
 
-    /// The report on these failures of `message` to its reverse-path or that of a forward; `None` where
-    /// nobody is to be told: a report on a report to the postmaster is only logged.
+    /// The report of these recipients of `message` to its reverse-path or that of a forward. `None` where
+    /// nobody is to be told: what cannot be reported to a sender is reported to the postmaster, if
+    /// `double_bounces` says so, and a report on that only logged.
     pub async fn report(
         &self,
         message: &Message<File>,
-        reverse_path: &ReversePath,
-        failures: &[Failure],
+        (reverse_path, occasion): (&ReversePath, Occasion),
+        reports: &[RecipientReport],
+        double_bounces: bool,
     ) -> Option<NewMessage> {
         let postmaster = self.at_home("postmaster")?;
         let (occasion, to) = match reverse_path {
-            ReversePath::Address(sender) => (Occasion::Failure, sender.clone()),
-            ReversePath::Null if failures.iter().any(|failure| failure.address == postmaster) => {
-                error!(event = "double_bounce_dropped", queue_id = %message.id, "a report to the postmaster failed");
+            ReversePath::Address(sender) => (occasion, sender.clone()),
+            ReversePath::Null
+                if !double_bounces || reports.iter().any(|report| report.address == postmaster) =>
+            {
+                error!(event = "double_bounce_dropped", queue_id = %message.id, "a report could not be delivered");
                 return None;
             }
             ReversePath::Null => (Occasion::FailedNotice, postmaster),
         };
-        let recipients: Vec<ReportedRecipient<'_>> = failures
-            .iter()
-            .map(|failure| ReportedRecipient {
-                address: &failure.address,
-                status: failure.status,
-                reason: &failure.reason,
-                remote_host: failure.said.as_ref().map(|said| said.host.as_str()),
-                diagnostic: failure.said.as_ref().and_then(|said| said.reply.as_deref()),
-            })
-            .collect();
-        let header = header(message);
+        let beginning = beginning(message);
+        // His wishes are those of the message's own sender, and no other's.
+        let wishes = match message.envelope.reverse_path() == reverse_path {
+            true => message.envelope.wishes().clone(),
+            false => MessageWishes::default(),
+        };
+        // Of what did not fail only the header comes back (RFC 3461 §4.3).
+        let original = match (occasion, wishes.ret) {
+            (Occasion::Failure, Some(Return::Full)) if beginning.len() as u64 == length(message) => {
+                Original::whole(&beginning)
+            }
+            _ => Original::Header(&beginning),
+        };
         let (id, now) = (self.ids.next(), self.now());
-        let text = Report {
+        let recipients: Vec<ReportedRecipient<'_>> =
+            reports.iter().map(|report| self.reported(report, now)).collect();
+        let report = Report {
             occasion,
-            language: self.language_at(&to).await,
+            language: self.language_for(&to, &beginning).await,
             host: &self.host,
             to: &to,
             date: now,
             message_id: &self.message_id(id),
             boundary: &format!("{:032x}", rand::random::<u128>()),
             queue_id: message.id,
-            arrived: OffsetDateTime::from_unix_timestamp_nanos(i128::from(message.arrival) * 1000)
-                .ok()
-                .and_then(|arrived| arrived.checked_to_offset(self.zone))
-                .unwrap_or(now),
-            original_header: &header,
+            envelope_id: wishes.envelope_id.as_ref(),
+            arrived: self.moment(message.arrival / 1_000_000).unwrap_or(now),
+            original,
             recipients: &recipients,
+        };
+        let (text, body_type) = (report.to_message(), report.body_type());
+        info!(event = "reported", queue_id = %message.id, report = %id, to = %to, about = about(occasion));
+        let mut new = new_message(id, Recipient::of_bounce(to), text, body_type)?;
+        if occasion == Occasion::FailedNotice {
+            // Wherever the postmaster has his mail forwarded to, it is the last word.
+            let silent = RecipientWishes { notify: Some(Notify::NEVER), original: None };
+            new.envelope = new.envelope.with_wishes(MessageWishes::default(), vec![silent]);
         }
-        .to_message();
-        info!(event = "reported", queue_id = %message.id, report = %id, to = %to);
-        new_message(id, Recipient::of_bounce(to), text)
+        Some(new)
+    }
+
+    fn reported<'a>(&self, report: &'a RecipientReport, now: OffsetDateTime) -> ReportedRecipient<'a> {
+        ReportedRecipient {
+            address: &report.address,
+            original: report.original.as_ref(),
+            action: report.action,
+            status: report.status,
+            reason: &report.reason,
+            remote_host: report.said.as_ref().map(|said| said.host.as_str()),
+            diagnostic: report.said.as_ref().and_then(|said| said.reply.as_deref()),
+            last_attempt: report.tried_now.then_some(now),
+            will_retry_until: report.will_retry_until.and_then(|until| self.moment(until)),
+        }
     }
 
     /// Tells an owner that his account has reached a limit on what it sends.
@@ -135,16 +186,17 @@ impl Notices {
         }
         .to_message();
         info!(event = "owner_told", queue_id = %id, %account, to = %to);
-        new_message(id, Recipient::of_notice(to), text)
+        new_message(id, Recipient::of_notice(to), text, BodyType::SevenBit)
     }
 
-    async fn language_at(&self, to: &Address) -> Language {
+    /// That of the account which `to` leads to; a stranger's by the header of what he wrote.
+    async fn language_for(&self, to: &Address, header: &[u8]) -> Language {
         match self.addresses.route(to).await.as_deref() {
             Ok(route) => match &route.leads_to {
                 Destination::Local(local) => self.addresses.language(&local.mailbox.account).await,
-                _ => Language::En,
+                _ => language_of(header),
             },
-            Err(_) => Language::En,
+            Err(_) => language_of(header),
         }
     }
 
@@ -157,23 +209,52 @@ impl Notices {
         format!("{id}@{}", self.host.to_ascii())
     }
 
+    fn moment(&self, unix_seconds: u64) -> Option<OffsetDateTime> {
+        let moment = OffsetDateTime::from_unix_timestamp(i64::try_from(unix_seconds).ok()?).ok()?;
+        moment.checked_to_offset(self.zone)
+    }
+
     fn now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc().to_offset(self.zone)
     }
 }
 
+/// In the log.
+fn about(occasion: Occasion) -> &'static str {
+    match occasion {
+        Occasion::Failure => "failure",
+        Occasion::Delay => "delay",
+        Occasion::Success => "success",
+        Occasion::FailedNotice => "failed-notice",
+    }
+}
+
 /// With the null reverse-path, so that it is never answered by another (RFC 5321 §4.5.5).
-fn new_message(id: QueueId, to: Recipient, text: Vec<u8>) -> Option<NewMessage> {
-    let envelope = Envelope::new(ReversePath::Null, vec![to], BodyType::SevenBit, false).ok()?;
+fn new_message(id: QueueId, to: Recipient, text: Vec<u8>, body_type: BodyType) -> Option<NewMessage> {
+    let envelope = Envelope::new(ReversePath::Null, vec![to], body_type, false).ok()?;
     let (provenance, body) = (Provenance::default(), Body::Inline(vec![text.into()]));
     Some(NewMessage { id, envelope, provenance, arrival: unix_micros(), body })
 }
 
-/// The beginning of a message, which has its header.
-fn header(message: &Message<File>) -> Vec<u8> {
-    const ENOUGH: usize = message::report::ORIGINAL_HEADER_MAX;
+/// Octets of a message.
+fn length(message: &Message<File>) -> u64 {
     match &message.body {
-        StoredBody::Memory(pieces) => pieces.iter().flatten().copied().take(ENOUGH).collect(),
+        StoredBody::Memory(pieces) => pieces.iter().map(Bytes::len).sum::<usize>() as u64,
+        StoredBody::File { length, .. } => *length,
+    }
+}
+
+/// The beginning of a message: its header, and all of it if it is small enough to be sent back.
+fn beginning(message: &Message<File>) -> Vec<u8> {
+    const ENOUGH: usize = message::report::ORIGINAL_MAX;
+    match &message.body {
+        StoredBody::Memory(pieces) => {
+            let mut octets = Vec::new();
+            for piece in pieces {
+                octets.extend_from_slice(&piece[..piece.len().min(ENOUGH - octets.len())]);
+            }
+            octets
+        }
         StoredBody::File { file, .. } => {
             use std::os::unix::fs::FileExt;
             let mut octets = vec![0; ENOUGH];

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use envelope::{Filter, QueueId, Walk};
 use link::services::queue::operators::{Act, Answer, Progress};
-use message::Status;
+use message::{Action, Status};
 use queue::{Detail, Found, RecipientOutcome};
 use tracing::{info, warn};
 
 use super::Queue;
 use super::look;
-use super::notices::Failure;
+use super::notices::RecipientReport;
 use super::operators::blocking;
 use super::scheduler::{InFlight, Scheduler};
-use super::settled::{Record, Settled, failures, parts};
+use super::settled::Settled;
 use crate::roles::unix_now;
 
 /// How long one page of bounces may take, as each may have to ask for its reader's language.
@@ -86,7 +86,7 @@ async fn bounce(scheduler: &Arc<Scheduler>, filter: Filter, walk: Walk, by: u32)
 
 /// Lets the recipients that are meant fail, with a report, unless all of them are being tried.
 async fn give_back(scheduler: &Arc<Scheduler>, found: &Found) -> bool {
-    let Scheduler { queue, notices, .. } = &**scheduler;
+    let queue = &scheduler.queue;
     let id = found.summary.id;
     let numbers = queue.take(id, &found.picked);
     let mut what = InFlight::new(queue.clone(), id, numbers);
@@ -108,24 +108,19 @@ async fn give_back(scheduler: &Arc<Scheduler>, found: &Found) -> bool {
         let Some(recipient) = message.envelope.recipients().get(place) else { continue };
         let last = message.recipients.get(place).map_or("", |state| &state.last_reply);
         let reason = reason(last);
-        let failure = Failure {
-            address: recipient.address().clone(),
-            status: Status::new(5, 7, 0),
-            reason: reason.clone(),
-            said: None,
-        };
-        settled.push(Settled {
-            failures: vec![(reverse_path.clone(), failure)],
-            ..Settled::plain(number, RecipientOutcome::Failed { reply: reason })
-        });
-    }
-    // The other half is for what a report has besides the reasons.
-    for mut part in parts(settled, queue.together_bytes_max() / 2) {
-        let mut reports = Vec::new();
-        for (reverse_path, failures) in failures(&mut part) {
-            reports.extend(notices.report(&message, &reverse_path, &failures).await);
+        let mut one = Settled::plain(number, RecipientOutcome::Failed { reply: reason.clone() });
+        let wishes = message.envelope.wishes_for(place);
+        if wishes.wants_failure() {
+            let address = recipient.address().clone();
+            let report = RecipientReport::new(address, Action::Failed, Status::new(5, 7, 0), reason);
+            let original = wishes.original.clone();
+            let report = RecipientReport { original, tried_now: false, ..report };
+            one.reports.push((reverse_path.clone(), report));
         }
-        scheduler.record(id, Record::of(part, reports));
+        settled.push(one);
+    }
+    for record in scheduler.records(&message, settled).await {
+        scheduler.record(id, record);
     }
     what.settled();
     true

@@ -15,10 +15,11 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tracing::{error, info};
 
 use super::attempt::Attempt;
+use super::delays::Delays;
 use super::families::shared::SharedFamilies;
 use super::notices::Notices;
 use super::outward::Outward;
-use super::settled::{Forwarded, Record};
+use super::settled::{Forwarded, Record, Settled, parts, reports};
 use super::{Ids, Queue};
 use crate::control::Settings;
 use crate::roles::known_addresses::KnownAddresses;
@@ -43,6 +44,7 @@ pub struct Scheduler {
     pub settings: ArcSwap<Settings>,
     pub notices: Notices,
     pub families: SharedFamilies,
+    pub delays: Delays,
     pub ids: Ids,
     due: Arc<Notify>,
     /// Messages that were tried though their record does not say so.
@@ -74,6 +76,7 @@ impl Scheduler {
             settings: ArcSwap::from_pointee(settings),
             notices,
             families: SharedFamilies::default(),
+            delays: Delays::default(),
             ids,
             due,
             unrecorded: Mutex::default(),
@@ -188,14 +191,33 @@ impl Scheduler {
         }
     }
 
+    /// What is to be recorded of recipients that are settled: with each outcome the messages that follow from it,
+    /// reports among them. Each record is for a commit of its own.
+    pub async fn records(&self, message: &Message<File>, settled: Vec<Settled>) -> Vec<Record> {
+        let double_bounces = self.settings.load().queue.double_bounces;
+        let mut records = Vec::with_capacity(1);
+        // The other half is for what a report has besides the reasons.
+        for mut part in parts(settled, self.queue.together_bytes_max() / 2) {
+            let mut written = Vec::new();
+            for ((reverse_path, occasion), reports) in reports(&mut part) {
+                let about = (&reverse_path, occasion);
+                written.extend(self.notices.report(message, about, &reports, double_bounces).await);
+            }
+            records.push(Record::of(part, written));
+        }
+        records
+    }
+
     /// Records what came of an attempt. If that fails, the recipients are tried again later, and a
     /// repeat replaces its own file: nothing is lost.
     pub fn record(self: &Arc<Self>, id: QueueId, record: Record) {
-        let Record { outcomes, new, forwarded } = record;
+        let Record { outcomes, new, forwarded, telling } = record;
         let numbers: Vec<u32> = outcomes.iter().map(|(number, _)| *number).collect();
         let (queue, runtime) = (self.queue.clone(), tokio::runtime::Handle::current());
         let scheduler = Arc::clone(self);
         self.queue.record(id, outcomes, new, move |recorded| {
+            // From here on the queue knows.
+            drop(telling);
             let mut unrecorded = scheduler.unrecorded.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(problem) = recorded {
                 error!(event = "outcome_not_recorded", queue_id = %id, %problem);

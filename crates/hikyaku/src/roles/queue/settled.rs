@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use envelope::{Address, QueueId, ReversePath};
+use message::Occasion;
 use queue::{NewMessage, RecipientOutcome};
 
+use super::delays::Telling;
 use super::families::shared::Admission;
 use super::forwards::weight;
-use super::notices::Failure;
+use super::notices::RecipientReport;
 
 /// A recipient who needs no more of this attempt: what came of it, and what follows from it. All of it
 /// is recorded together or not at all.
@@ -15,10 +17,12 @@ pub struct Settled {
     pub number: u32,
     pub outcome: RecipientOutcome,
     /// To be reported, each to a reverse-path.
-    pub failures: Vec<(ReversePath, Failure)>,
+    pub reports: Vec<(ReversePath, RecipientReport)>,
     /// Forwards and notices.
     pub new: Vec<NewMessage>,
     pub forwarded: Option<Forwarded>,
+    /// Leave to tell the sender that the message takes long, if he is told here.
+    pub telling: Option<Telling>,
 }
 
 /// What was forwarded for one recipient.
@@ -42,18 +46,18 @@ pub struct Record {
     pub outcomes: Vec<(u32, RecipientOutcome)>,
     pub new: Vec<NewMessage>,
     pub forwarded: Vec<Forwarded>,
+    pub telling: Option<Telling>,
 }
 
 impl Settled {
     /// A recipient of whom nothing follows but his outcome.
     pub fn plain(number: u32, outcome: RecipientOutcome) -> Settled {
-        Settled { number, outcome, failures: Vec::new(), new: Vec::new(), forwarded: None }
+        Settled { number, outcome, reports: Vec::new(), new: Vec::new(), forwarded: None, telling: None }
     }
 
     /// Octets that all of it takes in the log, roughly and rather too many.
     fn weight(&self) -> usize {
-        // In a report a reason stands twice over, encoded.
-        let reported = self.failures.iter().map(|(_, failure)| 1024 + 3 * failure.reason.len().min(8000));
+        let reported = self.reports.iter().map(|(_, report)| report.weight());
         self.new.iter().map(weight).sum::<usize>() + reported.sum::<usize>()
     }
 }
@@ -77,23 +81,24 @@ pub fn parts(settled: Vec<Settled>, most: usize) -> Vec<Vec<Settled>> {
     parts
 }
 
-/// The failures of a part, by who is told of them.
-pub fn failures(part: &mut [Settled]) -> BTreeMap<ReversePath, Vec<Failure>> {
-    let mut failures: BTreeMap<ReversePath, Vec<Failure>> = BTreeMap::new();
-    for (reverse_path, failure) in part.iter_mut().flat_map(|one| one.failures.drain(..)) {
-        failures.entry(reverse_path).or_default().push(failure);
+/// What is to be reported of a part, by who is told of it: one report each.
+pub fn reports(part: &mut [Settled]) -> BTreeMap<(ReversePath, Occasion), Vec<RecipientReport>> {
+    let mut reports: BTreeMap<_, Vec<RecipientReport>> = BTreeMap::new();
+    for (reverse_path, report) in part.iter_mut().flat_map(|one| one.reports.drain(..)) {
+        reports.entry((reverse_path, report.action.occasion())).or_default().push(report);
     }
-    failures
+    reports
 }
 
 impl Record {
-    /// All of a part, and the reports on its failures.
+    /// All of a part, and the reports on it.
     pub fn of(part: Vec<Settled>, reports: Vec<NewMessage>) -> Record {
         let mut record = Record { new: reports, ..Record::default() };
-        for Settled { number, outcome, new, forwarded, .. } in part {
+        for Settled { number, outcome, new, forwarded, telling, .. } in part {
             record.outcomes.push((number, outcome));
             record.new.extend(new);
             record.forwarded.extend(forwarded);
+            record.telling = record.telling.or(telling);
         }
         record
     }
@@ -103,7 +108,7 @@ impl Record {
 mod tests {
     use super::*;
     use envelope::{BodyType, Envelope, Provenance, Recipient};
-    use message::Status;
+    use message::{Action, Status};
     use proptest::prelude::*;
     use queue::Body;
 
@@ -118,20 +123,24 @@ mod tests {
     }
 
     #[test]
-    fn each_reverse_path_hears_of_its_own_failures_in_one_report() {
+    fn each_reverse_path_hears_of_its_own_failures_in_one_report_and_of_successes_in_another() {
         let mut part = vec![settled(0, 0), settled(1, 0)];
-        let failure = |to: &str| Failure {
-            address: to.parse().unwrap(),
-            status: Status::FAILURE,
-            reason: "no".into(),
-            said: None,
+        let report = |to: &str, action| {
+            RecipientReport::new(to.parse().unwrap(), action, Status::FAILURE, "no".into())
         };
         let sender = ReversePath::Address("joe@x.example".parse().unwrap());
-        part[0].failures = vec![(sender.clone(), failure("a@x.example"))];
-        part[1].failures =
-            vec![(sender.clone(), failure("b@x.example")), (ReversePath::Null, failure("c@x.example"))];
-        let failures = failures(&mut part);
-        assert_eq!((failures.len(), failures[&sender].len()), (2, 2));
+        part[0].reports = vec![
+            (sender.clone(), report("a@x.example", Action::Failed)),
+            (sender.clone(), report("d@x.example", Action::Delivered)),
+        ];
+        part[1].reports = vec![
+            (sender.clone(), report("b@x.example", Action::Failed)),
+            (ReversePath::Null, report("c@x.example", Action::Failed)),
+            (sender.clone(), report("e@x.example", Action::Relayed)),
+        ];
+        let reports = reports(&mut part);
+        let counts: Vec<usize> = reports.values().map(Vec::len).collect();
+        assert_eq!((counts, reports[&(sender, Occasion::Success)].len()), (vec![1, 2, 2], 2));
     }
 
     proptest! {

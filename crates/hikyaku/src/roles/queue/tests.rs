@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use envelope::{
-    AccountName, Address, BodyType, Destination, Entitlement, Envelope, Language, Limit, LimitReached,
-    LocalAddress, Mailbox, Provenance, Recipient, ReversePath, Sender, SendingLimit,
+    AccountName, Address, BodyType, Destination, Entitlement, Envelope, EnvelopeId, Language, Limit,
+    LimitReached, LocalAddress, Mailbox, MessageWishes, Notify as When, Provenance, Recipient,
+    RecipientWishes, Return, ReversePath, Sender, SendingLimit, TypedAddress,
 };
 use link::grant::{GrantKey, RelayGrant};
 use link::services::directory::{self, Directory, NotCounted, Route};
 use link::services::local::{self, Delivered, Done, Forward, Local, Outcome};
 use link::services::queue::{Arrival, NotAccepted, Response};
+use link::services::remote::{self, Remote};
 use link::{Parcel, Responder};
-use queue::{Body, NewMessage};
+use queue::{Body, NewMessage, RecipientOutcome};
 
 use super::*;
 use crate::config::Config;
@@ -38,6 +40,8 @@ struct Fellows {
     counted: Vec<(AccountName, usize, u64)>,
     /// Why nothing is counted.
     not_counted: Option<NotCounted>,
+    /// Why nothing is delivered to an address now.
+    deferred: HashMap<String, String>,
 }
 
 type Shared = Arc<Mutex<Fellows>>;
@@ -45,6 +49,8 @@ type Shared = Arc<Mutex<Fellows>>;
 struct House {
     queue: Queue,
     intake: Intake,
+    /// Names as `smtp` gives them, which are not the queue's own.
+    arriving: Ids,
     fellows: Shared,
     key: GrantKey,
     stop: watch::Sender<bool>,
@@ -109,6 +115,9 @@ fn answer_local(fellows: &Shared, request: Parcel<local::Request>, responder: Re
     let mut fellows = fellows.lock().unwrap();
     let delivered = deliver.recipients.into_iter().map(|recipient| {
         let to = recipient.address.to_string();
+        if let Some(reason) = fellows.deferred.get(&to).cloned() {
+            return Delivered { number: recipient.number, outcome: Outcome::Deferred { reason } };
+        }
         let (account, mut done) = fellows.done[&to].clone();
         done.in_mailbox &= !recipient.has_it;
         fellows.handed.push(Handed {
@@ -123,11 +132,27 @@ fn answer_local(fellows: &Shared, request: Parcel<local::Request>, responder: Re
     responder.send(local::Response::Delivered(delivered.collect()));
 }
 
+/// Takes everything; only the host of `knows@` writes reports.
+fn answer_remote(request: remote::Request) -> remote::Response {
+    let remote::Request::Deliver(deliver) = request else { panic!("nobody should ask this") };
+    let taken = |recipient: &remote::Recipient| remote::Outcome::Delivered {
+        peer: remote::Peer { host: "mx.elsewhere.example".into(), address: [192, 0, 2, 1].into() },
+        reply: "250 taken".into(),
+        under_tls: false,
+        dsn: recipient.address.local_part.as_str() == "knows" && recipient.wishes.wants_success(),
+    };
+    remote::Response::Tried(deliver.recipients.iter().map(taken).collect())
+}
+
 impl House {
     async fn open(addresses: &[(&str, &str, Done)]) -> House {
+        House::configured(addresses, "").await
+    }
+
+    async fn configured(addresses: &[(&str, &str, Done)], lines: &str) -> House {
         let spool = tempfile::tempdir().unwrap();
-        let config = "hostname = \"mail.pobox.example\"\ndomain = \"pobox.example\"\n";
-        let settings = Settings::of(&Config::parse(config).unwrap());
+        let config = format!("hostname = \"mail.pobox.example\"\ndomain = \"pobox.example\"\n{lines}");
+        let settings = Settings::of(&Config::parse(&config).unwrap());
         let files = Files::open(spool.path()).unwrap();
         let limits =
             queue::Settings { segment_size: 8 << 20, free_space_min: 0, ..queue::Settings::default() };
@@ -160,6 +185,17 @@ impl House {
             },
         ));
 
+        let remote = Client::new(PATIENCE);
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        remote.attach(ours, || {}).unwrap();
+        tokio::spawn(serve::<Remote>(
+            theirs,
+            |_| {},
+            |request, responder| {
+                responder.send(answer_remote(request.value));
+            },
+        ));
+
         let ids = Ids(Arc::new(Mutex::new(QueueIds::new(1))));
         let (host, domain) = (settings.hostname.clone(), settings.domain.clone());
         let notices = Notices::new(known.clone(), ids.clone(), host, domain, UtcOffset::UTC);
@@ -172,22 +208,26 @@ impl House {
             most: settings.limits.clone(),
         };
         let (stop, stopping) = watch::channel(false);
-        let scheduler =
-            Scheduler::new(queue.clone(), known, local, Client::new(PATIENCE), settings, notices, ids);
+        let scheduler = Scheduler::new(queue.clone(), known, local, remote, settings, notices, ids);
         tokio::spawn(scheduler.run(stopping));
-        House { queue, intake, fellows, key, stop, _spool: spool }
+        let arriving = Ids(Arc::new(Mutex::new(QueueIds::new(2))));
+        House { queue, intake, arriving, fellows, key, stop, _spool: spool }
     }
 
     /// Takes in a message with no regard to who may send it.
     fn accept(&self, from: &str, to: &[&str]) {
+        self.accept_of(None, envelope(from, to), unix_micros());
+    }
+
+    /// Takes in a message of an account, that came at `arrival`.
+    fn accept_of(&self, account: Option<AccountName>, envelope: Envelope, arrival: u64) -> QueueId {
         let body = Body::Inline(vec![Bytes::from_static(b"Subject: x\r\n\r\nhi\r\n")]);
-        let (envelope, provenance) = (envelope(from, to), Provenance::default());
-        let arrival = unix_micros();
-        // As it came, not as the queue's own ids.
-        let id = QueueIds::new(2).next(arrival);
+        let provenance = Provenance { account, lineage: None };
+        let id = self.arriving.next();
         self.queue.accept(NewMessage { id, envelope, provenance, arrival, body }, |accepted| {
             let _ = accepted.unwrap();
         });
+        id
     }
 
     /// What was handed to `local` until nothing is left in the queue.
@@ -338,4 +378,155 @@ async fn who_has_sent_enough_is_refused_and_told() {
     let handed = house.all_handed().await;
     assert_eq!((handed.len(), &*handed[0].to), (1, ABC));
     assert!(handed[0].text.contains("5 messages per hour"), "{}", handed[0].text);
+}
+
+/// An envelope whose sender wants reports at these times, of one recipient each.
+fn wishing(from: &str, to: &[(&str, &str)]) -> Envelope {
+    let addresses: Vec<&str> = to.iter().map(|(address, _)| *address).collect();
+    let wishes = to.iter().map(|(_, notify)| RecipientWishes { notify: When::parse(notify), original: None });
+    envelope(from, &addresses).with_wishes(MessageWishes::default(), wishes.collect())
+}
+
+/// What the reports to an address say of recipients.
+fn reported<'a>(handed: &'a [Handed], to: &str) -> Vec<Vec<&'a str>> {
+    let reports =
+        handed.iter().filter(|one| one.to == to && one.text.contains("report-type=delivery-status"));
+    let told = |line: &&str| line.starts_with("Final-Recipient: ") || line.starts_with("Action: ");
+    reports.map(|one| one.text.lines().filter(told).collect()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_hears_of_what_he_asked_for_and_of_nothing_else() {
+    let house = House::open(&[(ABC, "abc", kept()), (XYZ, "xyz", kept()), (JOE, "joe", kept())]).await;
+    let silent = [("nobody@pobox.example", "NEVER"), ("none@pobox.example", "SUCCESS"), (XYZ, "FAILURE")];
+    let to = [
+        &[(ABC, "SUCCESS"), ("knows@elsewhere.example", "SUCCESS"), ("a@elsewhere.example", "SUCCESS")][..],
+        &silent,
+    ]
+    .concat();
+    house.accept_of(None, wishing(JOE, &to), unix_micros());
+    let handed = house.all_handed().await;
+    let mut told = reported(&handed, JOE);
+    told.sort_unstable();
+    let relayed = ["Final-Recipient: rfc822; a@elsewhere.example", "Action: relayed"];
+    let delivered = ["Final-Recipient: rfc822; abc@pobox.example", "Action: delivered"];
+    assert_eq!(told, [relayed, delivered], "{handed:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_has_the_whole_message_and_the_names_if_they_were_given() {
+    let house = House::open(&[(JOE, "joe", kept())]).await;
+    let wishes = MessageWishes { ret: Some(Return::Full), envelope_id: EnvelopeId::parse("QQ314159") };
+    let original = Some(TypedAddress::of_mail("list@there.example"));
+    let envelope = envelope(JOE, &["nobody@pobox.example"])
+        .with_wishes(wishes, vec![RecipientWishes { notify: None, original }]);
+    house.accept_of(None, envelope, unix_micros());
+    let report = house.all_handed().await.remove(0).text;
+    for words in [
+        "\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nhi\r\n\r\n--",
+        "\r\nOriginal-Envelope-Id: QQ314159\r\n",
+        "\r\nOriginal-Recipient: rfc822; list@there.example\r\nFinal-Recipient: rfc822; nobody@pobox.example\r\n",
+        "There is no such address.",
+    ] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_leads_on_to_one_other_passes_the_wish_on_and_one_to_several_does_not() {
+    let addresses = [
+        (ABC, "abc", forwarding(JOE, &[XYZ], false)),
+        (
+            "two@abc.pobox.example",
+            "abc",
+            forwarding(JOE, &["b@xyz.pobox.example", "c@elsewhere.example"], false),
+        ),
+        ("list@abc.pobox.example", "abc", forwarding("owner@pobox.example", &["c@xyz.pobox.example"], false)),
+        (XYZ, "xyz", kept()),
+        ("b@xyz.pobox.example", "xyz", kept()),
+        ("c@xyz.pobox.example", "xyz", kept()),
+        (JOE, "joe", kept()),
+    ];
+    let house = House::open(&addresses).await;
+    for (to, action, about) in [
+        (ABC, "Action: delivered", XYZ),
+        ("two@abc.pobox.example", "Action: expanded", "two@abc.pobox.example"),
+        ("list@abc.pobox.example", "Action: delivered", "list@abc.pobox.example"),
+    ] {
+        house.accept_of(None, wishing(JOE, &[(to, "SUCCESS,FAILURE")]), unix_micros());
+        let about = format!("Final-Recipient: rfc822; {about}");
+        assert_eq!(reported(&house.all_handed().await, JOE), [[about.as_str(), action]], "{to}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_is_told_once_that_his_message_takes_long_and_a_stranger_if_he_asked() {
+    const FIVE_HOURS: u64 = 5 * 3600 * 1_000_000;
+    let house = House::open(&[(ABC, "abc", kept()), (XYZ, "xyz", kept()), (JOE, "joe", kept())]).await;
+    let busy = |to: &str| (to.to_owned(), "That mailbox is full. (#4.2.2)".to_owned());
+    house.fellows.lock().unwrap().deferred = [busy(XYZ), busy("b@xyz.pobox.example")].into();
+    house.fellows.lock().unwrap().done.insert("b@xyz.pobox.example".into(), (account("xyz"), kept()));
+    let long_ago = unix_micros() - FIVE_HOURS;
+    let told = || reported(&house.fellows.lock().unwrap().handed, JOE).len();
+    let reaches = async |count, deferred| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while told() < count || house.queue.stats().deferred < deferred {
+            assert!(Instant::now() < deadline, "{:?}", house.fellows.lock().unwrap().handed);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // A stranger's, a customer's that is new, and one of a customer who wants to know of nothing.
+    house.accept_of(None, envelope(JOE, &[XYZ]), long_ago);
+    house.accept_of(Some(account("joe")), envelope(JOE, &[XYZ]), unix_micros());
+    house.accept_of(Some(account("joe")), wishing(JOE, &[(XYZ, "FAILURE")]), long_ago);
+    house.accept_of(Some(account("joe")), envelope("", &[XYZ]), long_ago);
+    house.accept_of(None, wishing(JOE, &[(XYZ, "DELAY")]), long_ago);
+    reaches(1, 5).await;
+    let customers =
+        house.accept_of(Some(account("joe")), envelope(JOE, &[XYZ, ABC, "b@xyz.pobox.example"]), long_ago);
+    reaches(2, 7).await;
+    assert!(house.queue.delay_told(customers));
+    // Another attempt tells nobody.
+    let now = crate::roles::unix_now();
+    let due =
+        |number| (number, RecipientOutcome::Deferred { until: now, reply: String::new(), delay_told: false });
+    house.queue.record(customers, vec![due(0), due(2)], Vec::new(), |recorded| recorded.unwrap());
+    house.queue.release(customers, &[]);
+    reaches(2, 11).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let handed = house.fellows.lock().unwrap().handed.clone();
+    let told = reported(&handed, JOE);
+    let of = |address: &str| format!("Final-Recipient: rfc822; {address}");
+    assert_eq!(told[0], [&of(XYZ), "Action: delayed"]);
+    assert_eq!(told[1], [&of(XYZ), "Action: delayed", &of("b@xyz.pobox.example"), "Action: delayed"]);
+    assert_eq!(told.len(), 2, "{handed:#?}");
+    let report = &handed.iter().rfind(|one| one.to == JOE).unwrap().text;
+    for words in
+        ["Status: 4.2.2", "Will-Retry-Until: ", "The mailbox is full.", "please do not send it again"]
+    {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+}
+
+const POSTMASTER: &str = "postmaster@pobox.example";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_fails_reaches_the_postmaster_and_ends_there() {
+    // His own mail fails as well, where he has it forwarded to.
+    let lost = Forward { reverse_path: ReversePath::Null, to: vec![address("nobody@pobox.example")] };
+    let forwards = Done { forwards: vec![lost], ..kept() };
+    let house = House::open(&[(POSTMASTER, "postmaster", forwards)]).await;
+    house.accept("gone@pobox.example", &["nobody@pobox.example"]);
+    let handed = house.all_handed().await;
+    assert_eq!((handed.len(), &*handed[0].to), (1, POSTMASTER), "{handed:#?}");
+    assert!(handed[0].text.contains("could not be delivered to the address below"), "{}", handed[0].text);
+    assert!(handed[0].text.contains("Final-Recipient: rfc822; gone@pobox.example"), "{}", handed[0].text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postmaster_who_wants_no_double_bounces_gets_none() {
+    let house =
+        House::configured(&[(POSTMASTER, "postmaster", kept())], "[queue]\ndouble_bounces = false\n").await;
+    house.accept("gone@pobox.example", &["nobody@pobox.example"]);
+    assert!(house.all_handed().await.is_empty());
 }
