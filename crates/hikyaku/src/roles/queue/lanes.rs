@@ -243,7 +243,7 @@ mod tests {
                     },
                     _ => if !out.is_empty() {
                         let lane = out.remove(usize::from(choice) % out.len());
-                        lanes.done(&lane, choice % 2 == 0);
+                        lanes.done(&lane, choice.is_multiple_of(2));
                     },
                 }
                 count
