@@ -104,6 +104,14 @@ fn landlock(role: Role, paths: &Paths, gaps: &mut Gaps) -> anyhow::Result<()> {
             PathFd::new(&directory).with_context(|| format!("cannot open {}", directory.display()))?;
         ruleset = ruleset.add_rule(PathBeneath::new(below, AccessFs::from_all(LANDLOCK)))?;
     }
+    let scoped =
+        Ruleset::default().set_compatibility(CompatLevel::HardRequirement).scope(Scope::Signal).is_ok();
+    if role == Role::Programs && !scoped {
+        gaps.0.push(
+            "this kernel's Landlock knows no scopes (6.12 does): customers' programs can signal one another"
+                .into(),
+        );
+    }
     let status = ruleset.restrict_self()?;
     if status.ruleset == RulesetStatus::NotEnforced {
         gaps.0
@@ -321,7 +329,8 @@ fn seccomp(role: Role) -> anyhow::Result<()> {
 /// A system call, and when it is refused: always, if there is no rule.
 type Refused = (libc::c_long, Vec<SeccompRule>);
 
-/// A program may have sockets on this machine, and limit itself.
+/// A program may have pairs of sockets, and limit itself. It connects nowhere: sockets of this machine
+/// lead to its name service, and where all roles share a user to the operators' as well.
 fn refused_to_programs() -> anyhow::Result<Vec<Refused>> {
     let unless = |argument, value: u64| -> anyhow::Result<Vec<SeccompRule>> {
         let other = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)?;
@@ -329,6 +338,7 @@ fn refused_to_programs() -> anyhow::Result<Vec<Refused>> {
     };
     let mut refused: Vec<Refused> = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     refused.push((libc::SYS_socket, unless(0, libc::AF_UNIX as u64)?));
+    refused.push((libc::SYS_connect, Vec::new()));
     refused.push((libc::SYS_prlimit64, unless(0, 0)?));
     Ok(refused)
 }

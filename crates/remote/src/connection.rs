@@ -29,6 +29,9 @@ const SLICES_MAX: usize = 64;
 /// Room for replies: those of a pipelined envelope fit in.
 const READ_MAX: usize = 4096;
 
+/// How long taking leave may last.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Makes connections. A role brings its own where its sockets come from elsewhere.
 pub trait Connector: Send + Sync + 'static {
     /// Connects. A limit of time is set by the caller.
@@ -179,8 +182,9 @@ impl Connection {
     /// Takes leave, and waits a short while for the server to do so too.
     pub(crate) async fn quit(mut self) {
         self.session.quit();
-        while !matches!(self.run(None).await, Event::Closed) {}
-        let _ = self.wire.stream.shutdown().await;
+        // Whatever it comes to, and whatever the server says to it.
+        let _ = timeout(LEAVE_PATIENCE, self.run(None)).await;
+        let _ = timeout(LEAVE_PATIENCE, self.wire.stream.shutdown()).await;
     }
 
     /// Does what the session asks, until it has come to something.
@@ -206,8 +210,17 @@ impl Connection {
                 Some(Action::Ready) => event = Some(Event::Ready),
                 Some(Action::StartTls) => event = Some(Event::StartTls),
                 Some(Action::Settled(settled)) => event = Some(Event::Settled(settled)),
-                Some(Action::Failed(reason)) => event = Some(Event::Failed(reason)),
-                Some(Action::Close) => return event.unwrap_or(Event::Closed),
+                // What was settled stays so, whatever the server says behind it.
+                Some(Action::Failed(reason)) => match &mut event {
+                    Some(Event::Settled(settled)) => settled.reusable = false,
+                    event => *event = Some(Event::Failed(reason)),
+                },
+                Some(Action::Close) => {
+                    if let Some(Event::Settled(settled)) = &mut event {
+                        settled.reusable = false;
+                    }
+                    return event.unwrap_or(Event::Closed);
+                }
                 None => {
                     if let Some(from) = &mut reader {
                         match from.next().await {

@@ -310,7 +310,7 @@ impl<R: Resolver, C: Connector> Remote<R, C> {
     ) -> Sent {
         let extensions = *connection.session().extensions();
         let under_tls = connection.session().is_under_tls();
-        let chunks = extensions.chunking && !self.peers.care(host.address, now()).no_chunking;
+        let chunks = connection.session().chunks();
         let most = extensions.recipients_max.map_or(usize::MAX, |max| max);
         let most = most.min(self.settings.recipients_per_transaction).max(1);
         let numbers: Vec<usize> = attempt.pending.drain(..attempt.pending.len().min(most)).collect();

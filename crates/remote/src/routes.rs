@@ -162,7 +162,9 @@ impl TryFrom<Table> for Route {
         if table.port == Some(0) || (table.port.is_some() && route.port.is_some()) {
             return Err("give one port, from 1 to 65535".to_owned());
         }
-        Ok(Route { port: table.port.or(route.port), login, tls: table.tls, ..route })
+        // A password is shown to nobody but the host that it is for, unless the operator says otherwise.
+        let tls = table.tls.or(login.is_some().then_some(TlsPolicy::Verify));
+        Ok(Route { port: table.port.or(route.port), login, tls, ..route })
     }
 }
 

@@ -1,5 +1,7 @@
 //! `hikyaku init`: from nothing to a server that can start.
 
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -61,12 +63,19 @@ pub fn run(path: &Path, arguments: &Init) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("cannot make the directory {}", directory.display()))?;
         }
         // Last, so that after a failure `init` can simply be run again.
-        std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
         say!("wrote {}", path.display());
     }
     say!("made the operator account {operator}, password {secret}");
     say!("next: hikyaku check, then hikyaku serve");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the configuration for its owner alone: passwords of smart hosts may come to stand in it.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path)?.write_all(text.as_bytes())
 }
 
 /// The text of the configuration to be written; `None` if one is there that is to be used.

@@ -60,7 +60,7 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
     let gaps = confinement::confine(role, &start.settings.paths)
         .with_context(|| format!("cannot confine the {} role", role.name()))?;
     // One role of each kind says it for all.
-    for gap in gaps.0.iter().filter(|_| matches!(role, Role::Smtp | Role::Local)) {
+    for gap in gaps.0.iter().filter(|_| matches!(role, Role::Smtp | Role::Local | Role::Programs)) {
         warn!(event = "not_confined", role = role.name(), "{gap}");
     }
     logging::detach()?;

@@ -19,6 +19,9 @@ const DNS_PATIENCE: (Duration, usize) = (Duration::from_secs(5), 3);
 /// How long a message may wait here for its turn at a destination. The queue keeps more than that back.
 const TURN: Duration = Duration::from_secs(600);
 
+/// So many octets of what a host says are passed on.
+const WORDS_MAX: usize = 1000;
+
 type House = Remote<Dns, Direct>;
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
@@ -131,11 +134,17 @@ async fn try_all(house: &House, deliver: Deliver, body: Body) -> Vec<Outcome> {
 fn said(outcome: remote::Outcome) -> Outcome {
     match outcome {
         remote::Outcome::Delivered { host, reply, under_tls, dsn } => {
-            Outcome::Delivered { peer: peer(&host), reply: reply.to_string(), under_tls, dsn }
+            Outcome::Delivered { peer: peer(&host), reply: cut(reply.to_string()), under_tls, dsn }
         }
         remote::Outcome::Failed(diagnosis) => Outcome::Failed(diagnosed(diagnosis)),
         remote::Outcome::Deferred(diagnosis) => Outcome::Deferred(diagnosed(diagnosis)),
     }
+}
+
+/// Replies can be long, and answers for a thousand recipients have to fit a frame.
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(WORDS_MAX));
+    text
 }
 
 fn peer(host: &remote::MailHost) -> Peer {
@@ -146,8 +155,8 @@ fn diagnosed(diagnosis: remote::Diagnosis) -> service::Diagnosis {
     service::Diagnosis {
         status: diagnosis.status.to_string(),
         peer: diagnosis.host.as_ref().map(peer),
-        reply: diagnosis.reply.map(|reply| reply.to_string()),
-        text: diagnosis.text,
+        reply: diagnosis.reply.map(|reply| cut(reply.to_string())),
+        text: cut(diagnosis.text),
         possibly_delivered: diagnosis.possibly_delivered,
     }
 }

@@ -332,3 +332,43 @@ async fn a_destination_that_cannot_be_reached_is_left_alone() {
     remote.resume("there.example");
     assert!(health[0].failures == 1 && remote.room(&Host::parse("there.example").unwrap()).0 > 0);
 }
+
+#[tokio::test]
+async fn what_a_server_says_behind_its_250_does_not_take_it_back() {
+    const PLAIN: &str = "250-mx\r\n250 PIPELINING";
+    for more in ["421 4.7.0 closing now\r\n", "\r\n", "bye\r\n", "250-one\r\n550 other\r\n"] {
+        for (code, outcome) in [("250 2.0.0", "delivered there.example"), ("554 5.6.0", "failed 5.6.0")] {
+            let world = World::new().await;
+            let peer = world.peer("there.example", PLAIN, None, move |_, command| {
+                (command == ".").then(|| Do::SayAndClose(format!("{code} so be it\r\n{more}")))
+            });
+            let outcomes = deliver(&world.remote(), "there.example", &["b"]).await;
+            assert!(outcomes[0].starts_with(outcome), "{more:?}: {outcomes:?}");
+            assert_eq!(peer.heard("DATA"), 1, "{more:?}: it is sent once");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_answers_quit_with_nonsense_keeps_nobody() {
+    let world = World::new().await;
+    let mut settings = world.settings();
+    settings.messages_per_connection = 1;
+    let remote = world.remote_with(settings, RootCertStore::empty());
+    let polite = world.good_peer("polite.example");
+    let rude = world.peer("rude.example", EHLO, None, |_, command| (command == "QUIT").then(|| say("bye")));
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    deliver(&remote, "polite.example", &["b"]).await;
+    polite.hears("QUIT").await;
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let before = tasks();
+    assert_eq!(deliver(&remote, "rude.example", &["b"]).await, ["delivered rude.example"]);
+    rude.hears("QUIT").await;
+    for _ in 0..100 {
+        if tasks() <= before {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{} tasks are left where {before} were", tasks());
+}

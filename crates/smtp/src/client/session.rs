@@ -136,6 +136,11 @@ impl Session {
         &self.extensions
     }
 
+    /// Whether the mail data go in chunks (RFC 3030).
+    pub fn chunks(&self) -> bool {
+        self.settings.chunking && self.extensions.chunking
+    }
+
     /// Whether the conversation is under TLS.
     pub fn is_under_tls(&self) -> bool {
         self.under_tls
@@ -469,9 +474,9 @@ impl Session {
 
     /// Says as much of the envelope as may be said now, and settles it if it came to nothing.
     fn advance(&mut self) {
+        let chunking = self.chunks();
         let State::Envelope(progress) = &mut self.state else { return };
         let pipelining = self.settings.pipelining && self.extensions.pipelining;
-        let chunking = self.settings.chunking && self.extensions.chunking;
         let room = if pipelining { PIPELINED_MAX } else { 1 };
         while self.asked.len() + self.waiting.len() < room {
             let in_flight = !self.asked.is_empty() || !self.waiting.is_empty();

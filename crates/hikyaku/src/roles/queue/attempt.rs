@@ -125,9 +125,17 @@ impl<'a> Attempt<'a> {
                     self.own_fault(number, "the remote role said nothing of this recipient".into());
                 }
             }
-            Err(problem) => {
+            Err(error) => {
+                let until = match error {
+                    // It is started again; nobody was asked, or it died meanwhile.
+                    CallError::Absent(_) | CallError::Lost(_) => unix_now() + OWN_FAULT_PAUSE,
+                    // It may have sent the message all the same: not so soon again.
+                    _ => {
+                        schedule::next_attempt(Channel::Remote, self.message.arrival / 1_000_000, unix_now())
+                    }
+                };
                 for &number in numbers {
-                    self.own_fault(number, problem.clone());
+                    self.own_fault_until(number, error.to_string(), until);
                 }
             }
         }
@@ -135,7 +143,7 @@ impl<'a> Attempt<'a> {
         self.records().await
     }
 
-    async fn call_remote(&self, to: &Host, numbers: &[u32]) -> Result<Vec<remote::Outcome>, String> {
+    async fn call_remote(&self, to: &Host, numbers: &[u32]) -> Result<Vec<remote::Outcome>, CallError> {
         let message = self.message;
         let mut deliver = remote::Deliver {
             id: message.id,
@@ -151,16 +159,16 @@ impl<'a> Attempt<'a> {
         match &message.body {
             StoredBody::Memory(pieces) => raw = joined(pieces),
             StoredBody::File { file, length } => {
-                fds.push(OwnedFd::from(file.try_clone().map_err(|error| error.to_string())?));
+                fds.push(OwnedFd::from(file.try_clone().map_err(|_| CallError::Failed("remote"))?));
                 deliver.file_size = Some(*length);
             }
         }
         let parcel = Parcel { value: remote::Request::Deliver(deliver), raw, fds };
         match self.scheduler.remote.call(parcel).await.map(|answer| answer.value) {
             Ok(remote::Response::Tried(outcomes)) => Ok(outcomes),
-            Ok(_) => Err("the remote role answered something else".into()),
+            Ok(_) => Err(CallError::Failed("remote")),
             // Not asked again at once: it may have sent the message before it died.
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error),
         }
     }
 
@@ -366,7 +374,19 @@ impl<'a> Attempt<'a> {
         let wishes = self.wishes(settled.number);
         let wishes = if success.is_none() { wishes.clone() } else { wishes.without_success() };
         let (forwards, lineage) = (admitted.forwards, &admitted.lineage);
-        let new = forwards::messages(queue, ids, self.message, by, forwards, lineage, &wishes).await?;
+        let mut new = forwards::messages(queue, ids, self.message, by, forwards, lineage, &wishes).await?;
+        // What does not fit one commit would never be committed.
+        let (mut octets, most) = (0, queue.together_bytes_max() / 2);
+        let fitting = new.iter().take_while(|message| {
+            octets += forwards::weight(message);
+            octets <= most
+        });
+        let left_over = new.split_off(fitting.count());
+        let left_over = left_over.iter().flat_map(|message| {
+            let to = message.envelope.recipients().iter();
+            to.map(|to| (message.envelope.reverse_path().clone(), to.address().clone()))
+        });
+        let beyond: Vec<_> = admitted.beyond.into_iter().chain(left_over).collect();
         let line = |message: &NewMessage| {
             let (to, reverse_path) = forwards::described(message);
             ForwardedLine { id: message.id, to, reverse_path }
@@ -374,7 +394,7 @@ impl<'a> Attempt<'a> {
         let lines = new.iter().map(line).collect();
         settled.new.extend(new);
         settled.forwarded = Some(Forwarded { admission, by: by.clone(), lines });
-        for (reverse_path, address) in admitted.beyond {
+        for (reverse_path, address) in beyond {
             let reason = "Sorry, this message has been forwarded to too many addresses already. (#5.4.6)";
             self.log_forward_failed(by, &address.to_string(), reason);
             let own = reverse_path == *self.message.envelope.reverse_path();
@@ -564,8 +584,11 @@ impl<'a> Attempt<'a> {
 
     /// Something of ours failed, which is never the message's fault.
     fn own_fault(&mut self, number: u32, reason: String) {
+        self.own_fault_until(number, reason, unix_now() + OWN_FAULT_PAUSE);
+    }
+
+    fn own_fault_until(&mut self, number: u32, reason: String, until: u64) {
         self.log("deferred", number, &reason);
-        let until = unix_now() + OWN_FAULT_PAUSE;
         self.settled.push(Settled::plain(number, put_off(until, reason)));
     }
 

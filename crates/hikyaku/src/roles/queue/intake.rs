@@ -20,7 +20,8 @@ use crate::roles::known_addresses::KnownAddresses;
 use crate::roles::unix_now;
 
 /// Bodies that are arriving from one caller.
-pub type Arriving = Arc<Mutex<HashMap<QueueId, BlobWriter<Files>>>>;
+/// None while a piece is on its way to the disk.
+pub type Arriving = Arc<Mutex<HashMap<QueueId, Option<BlobWriter<Files>>>>>;
 
 /// What stands between callers and the queue.
 #[derive(Clone)]
@@ -188,7 +189,7 @@ pub fn take_in(
         }
         Request::Begin(id) => match queue.blob(id) {
             Ok(writer) => {
-                lock(arriving).insert(id, writer);
+                lock(arriving).insert(id, Some(writer));
                 responder.send(Response::GoOn);
             }
             Err(problem) => responder.send(not_accepted(&problem)),
@@ -199,23 +200,30 @@ pub fn take_in(
             responder.send(Response::NotAccepted(NotAccepted::StorageFull));
         }
         Request::Append(id) => {
-            let writer = lock(arriving).remove(&id);
+            let writer = lock(arriving).get_mut(&id).and_then(Option::take);
             // The session counts as well; what it lets through and its trace field are a little more.
             let fits = |writer: &BlobWriter<Files>| writer.length() < most.message_size_max + (1 << 20);
             let Some(mut writer) = writer.filter(fits) else {
+                lock(arriving).remove(&id);
                 return responder.send(Response::NotAccepted(NotAccepted::TryLater));
             };
             let arriving = Arc::clone(arriving);
             tokio::task::spawn_blocking(move || match writer.append(&raw) {
                 Ok(()) => {
-                    lock(&arriving).insert(id, writer);
+                    // It may have been discarded meanwhile: then it goes with its writer.
+                    if let Some(place) = lock(&arriving).get_mut(&id) {
+                        *place = Some(writer);
+                    }
                     responder.send(Response::GoOn);
                 }
-                Err(problem) => responder.send(not_accepted(&problem)),
+                Err(problem) => {
+                    lock(&arriving).remove(&id);
+                    responder.send(not_accepted(&problem));
+                }
             });
         }
         Request::AcceptBlob(arrival) => {
-            let writer = lock(arriving).remove(&arrival.id);
+            let writer = lock(arriving).remove(&arrival.id).flatten();
             let size = writer.as_ref().map_or(0, BlobWriter::length);
             let queue = queue.clone();
             intake.judge(arrival, size, responder, move |arrival, account, responder| {
