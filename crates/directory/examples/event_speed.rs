@@ -85,7 +85,7 @@ fn life(number: u64, at: u64, batch: &mut Vec<Event>) -> Result<(), Box<dyn Erro
     let peer = Peer {
         host: format!("mx.h{}.example", spread(number, HOSTS)).into(),
         address: "192.0.2.25".parse()?,
-        tls: true,
+        tls: Some(true),
     };
     let accepted = Accepted {
         door: Door::Submission,

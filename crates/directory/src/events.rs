@@ -82,7 +82,7 @@ pub struct Events {
 
 impl Events {
     /// The record in a folder, which is made (with mode 0700) for the first event. Files of days that
-    /// are more than `days` days ago are removed, now and on each new day.
+    /// are more than `days` days ago are removed, now and on each new day. With 0 days nothing is kept.
     pub fn open(folder: &Path, days: u32) -> Events {
         let events =
             Events { folder: folder.into(), days, writer: Mutex::default(), pruned: Mutex::default() };
@@ -193,7 +193,10 @@ impl Events {
     }
 
     fn first_kept(&self, today: Date) -> Date {
-        today.saturating_sub(time::Duration::days(self.days.into()))
+        match self.days {
+            0 => today.next_day().unwrap_or(Date::MAX),
+            days => today.saturating_sub(time::Duration::days(days.into())),
+        }
     }
 
     fn prune(&self, today: Date) {
@@ -442,6 +445,20 @@ mod tests {
         assert_eq!(example.files(), ["notes.sqlite"]);
         let left = fs::read_dir(example.folder.path().join("events")).unwrap().count();
         assert_eq!(left, 1, "a journal was left behind");
+    }
+
+    #[test]
+    fn a_record_of_no_days_keeps_nothing_and_clears_what_there_is() {
+        let example = example();
+        let event = accepted(noon(0), Door::Mx, "u@peer.example", "abc@pobox.example");
+        example.append(slice::from_ref(&event));
+        assert_eq!(example.files().len(), 1);
+        let events = Events::open(&example.folder.path().join("events"), 0);
+        let example = Example { events, ..example };
+        assert!(example.files().is_empty());
+        example.events.append(&[event]).unwrap();
+        assert!(example.files().is_empty());
+        assert_eq!(example.ids("abc@pobox.example"), []);
     }
 
     #[test]

@@ -194,6 +194,8 @@ pub enum Delivery {
     Program,
     /// Nowhere: the instructions of its address say that it is thrown away.
     Discarded,
+    /// Into a Maildir or an mbox file besides the mailbox, by the instructions of an address.
+    File,
 }
 
 /// A host that we spoke to.
@@ -203,8 +205,8 @@ pub struct Peer {
     pub host: Words,
     /// Its address.
     pub address: IpAddr,
-    /// Whether the connection was under TLS.
-    pub tls: bool,
+    /// Whether the connection was under TLS; `None` where that is not known, as of one that failed.
+    pub tls: Option<bool>,
 }
 
 impl fmt::Display for Peer {

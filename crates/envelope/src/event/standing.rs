@@ -33,6 +33,19 @@ impl Fate {
     pub fn is_open(self) -> bool {
         matches!(self, Fate::Untried | Fate::Waiting { .. })
     }
+
+    /// Of two fates of one recipient, the one of the higher rank counts. Who keeps a copy of what he
+    /// forwards has it; and of many whom he forwards to, one that fails is not his own failure.
+    fn rank(self) -> u8 {
+        match self {
+            Fate::Untried => 0,
+            Fate::Waiting { .. } => 1,
+            Fate::Removed => 2,
+            Fate::Failed => 3,
+            Fate::Forwarded => 4,
+            Fate::Delivered => 5,
+        }
+    }
 }
 
 /// How one message stands, as far as its events tell.
@@ -63,7 +76,7 @@ impl Standing {
             });
             let present = &mut self.recipients[place].1;
             // Events of one moment may come in any order; what is done stays done.
-            if present.is_open() || !fate.is_open() {
+            if fate.rank() >= present.rank() {
                 *present = fate;
             }
         };
@@ -154,6 +167,17 @@ mod tests {
         ];
         assert!(Standing::after(&events(all.clone())[..3]).held);
         assert_eq!(fates(all), [Fate::Delivered, Fate::Removed]);
+    }
+
+    #[test]
+    fn who_keeps_a_copy_of_what_he_forwards_has_it_whichever_is_told_first() {
+        let forwarded = || What::Forwarded {
+            recipient: address("a@x.example"),
+            id: QueueId::from_u64(2),
+            to: vec![address("b@x.example")],
+        };
+        assert_eq!(fates(vec![forwarded(), delivered("a@x.example")]), [Fate::Delivered]);
+        assert_eq!(fates(vec![delivered("a@x.example"), forwarded()]), [Fate::Delivered]);
     }
 
     #[test]

@@ -167,11 +167,16 @@ fn delivery(to: &Delivery, took_ms: u32) -> String {
     match to {
         Delivery::Mailbox(account) => format!("delivered to the mailbox of account {account}"),
         Delivery::Host { peer, reply } => {
-            let tls = if peer.tls { "under TLS" } else { "in clear text" };
+            let tls = match peer.tls {
+                Some(true) => " under TLS",
+                Some(false) => " in clear text",
+                None => "",
+            };
             let took = span(u64::from(took_ms) * 1_000);
-            format!("delivered to {peer} {tls} in {took}, which said \"{reply}\"")
+            format!("delivered to {peer}{tls} in {took}, which said \"{reply}\"")
         }
         Delivery::Program => "delivered to a program".into(),
+        Delivery::File => "delivered into a file of its owner's".into(),
         Delivery::Discarded => "thrown away, as the instructions of the address say".into(),
     }
 }
@@ -224,7 +229,7 @@ pub mod tests {
     }
 
     fn peer() -> Peer {
-        Peer { host: "mx.peer.example".into(), address: "192.0.2.25".parse().unwrap(), tls: true }
+        Peer { host: "mx.peer.example".into(), address: "192.0.2.25".parse().unwrap(), tls: Some(true) }
     }
 
     pub fn deferred(after: u64, to: &str) -> What {
