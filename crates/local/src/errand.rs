@@ -117,6 +117,10 @@ pub struct Done {
     pub in_mailbox: bool,
     /// To be sent on: under each reverse-path to these addresses.
     pub forwards: Vec<(ReversePath, Vec<Address>)>,
+    /// It went into a Maildir or an mbox file besides.
+    pub in_file: bool,
+    /// A program took it.
+    pub by_program: bool,
     /// Forwards that are no address, as they stand in the instructions, and why.
     pub undeliverable: Vec<(String, String)>,
     /// So full is the mailbox now that its owner is to be told, in parts of a hundred.
@@ -165,9 +169,17 @@ impl Errand {
                 // Twice would be the same file.
                 Order::Mailbox if self.done.in_mailbox => {}
                 Order::Mailbox => return Ok(Step::Mailbox),
-                Order::Maildir(path) => return Ok(Step::Maildir(path)),
-                Order::Mbox(path) => return Ok(Step::Mbox(path)),
+                // These are told of only if they succeed.
+                Order::Maildir(path) => {
+                    self.done.in_file = true;
+                    return Ok(Step::Maildir(path));
+                }
+                Order::Mbox(path) => {
+                    self.done.in_file = true;
+                    return Ok(Step::Mbox(path));
+                }
                 Order::Program(command) => {
+                    self.done.by_program = true;
                     let environment = self.environment()?;
                     return Ok(Step::Program(Program { command, environment }));
                 }

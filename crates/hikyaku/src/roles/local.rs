@@ -378,9 +378,9 @@ fn failed_for_now() -> local::Outcome {
 }
 
 fn done_with(done: local::Done) -> Done {
-    let local::Done { in_mailbox, forwards, undeliverable, warn } = done;
+    let local::Done { in_mailbox, in_file, by_program, forwards, undeliverable, warn } = done;
     let forwards = forwards.into_iter().map(|(reverse_path, to)| Forward { reverse_path, to }).collect();
-    Done { in_mailbox, forwards, undeliverable, warn }
+    Done { in_mailbox, in_file, by_program, forwards, undeliverable, warn }
 }
 
 fn delivered(warn: Option<u8>) -> Outcome {

@@ -140,6 +140,10 @@ pub enum Outcome {
 pub struct Done {
     /// It lies in the account's own mailbox.
     pub in_mailbox: bool,
+    /// It went into a Maildir or an mbox file besides.
+    pub in_file: bool,
+    /// A program took it.
+    pub by_program: bool,
     /// To be sent on, with a Delivered-To field on top: one message each.
     pub forwards: Vec<Forward>,
     /// Forwards that are no address, as they stand in the instructions, and why.
