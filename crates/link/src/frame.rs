@@ -151,6 +151,12 @@ pub fn encode<T: Serialize>(
     Ok(())
 }
 
+/// Octets that a value takes in a frame; more than fit one if it has no such form.
+pub fn encoded_len<T: Serialize>(value: &T) -> usize {
+    let size = postcard::ser_flavors::Size::default();
+    postcard::serialize_with_flavor(value, size).unwrap_or(usize::MAX)
+}
+
 /// Lets postcard append to a buffer that it does not own.
 struct Tail<'a>(&'a mut BytesMut);
 

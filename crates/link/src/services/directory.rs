@@ -1,7 +1,9 @@
 //! `directory`: who is this address, may this person in, and the changes an operator makes.
 
+mod record;
 mod rules;
 
+pub use record::{Page, Trace};
 pub use rules::{
     AccountChanges, AccountFacts, AddressChange, AddressEntry, AddressFacts, Answer, AppPassword, AuditEntry,
     DomainFacts, InForce, Many, NewAccount, NewPassword, Rule, Secret, Sent, Text, Window,
@@ -9,6 +11,7 @@ pub use rules::{
 
 use std::net::IpAddr;
 
+use envelope::event::{self, Summary};
 use envelope::{AccountName, Address, Destination, Language, LimitReached};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +78,11 @@ pub enum Request {
     },
     /// A change or a question of an operator.
     Rule(Rule),
+    /// Record what happened to messages. What is recorded already is not recorded twice, so whoever has
+    /// had no answer asks again.
+    Note(Vec<event::Event>),
+    /// What became of messages?
+    Trace(Trace),
 }
 
 /// A name and a password from a client.
@@ -145,6 +153,10 @@ pub enum Response {
     NotCounted(NotCounted),
     /// Who may send by a relay window: whose window was renewed last stands first.
     Windows(Vec<RelayGrant>),
+    /// The life of a message and of its family, in the order of time.
+    Life(Page<event::Event>),
+    /// Somebody's messages, the latest first.
+    Mail(Page<Summary>),
     /// What an operator asked.
     Answer(Answer),
     /// Changed as asked.
