@@ -20,5 +20,6 @@ mod promises;
 mod queue_commands;
 mod reports;
 mod sending;
+mod trace;
 mod wire;
 mod world;

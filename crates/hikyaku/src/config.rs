@@ -234,14 +234,22 @@ impl Default for Delivery {
     }
 }
 
-/// The log.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The log, and the record of what became of each message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// Its form.
     pub format: LogFormat,
     /// What is logged, such as "info" or "info,smtp=debug".
     pub level: Option<String>,
+    /// For how many days `hikyaku trace` tells what became of a message; 0 keeps no record.
+    pub trace_days: u32,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { format: LogFormat::default(), level: None, trace_days: 30 }
+    }
 }
 
 /// The form of log lines.
@@ -347,6 +355,9 @@ impl Config {
         }
         if delivery.program_memory_max < 16 << 20 {
             bail!("[delivery]: program_memory_max is at least 16 MiB, in octets");
+        }
+        if self.log.trace_days > 3650 {
+            bail!("[log]: trace_days is at most 3650; 0 keeps no record");
         }
         if self.queue.local_concurrency == 0 || self.queue.local_concurrency > 1000 {
             bail!("[queue]: local_concurrency is from 1 to 1000");
@@ -455,6 +466,7 @@ mod tests {
             ("[limits]\nrecipients_max = 0", "recipients_max"),
             ("[tls]\ncertificate = \"/x\"", "certificate and key"),
             ("data = \"here\"", "absolute"),
+            ("[log]\ntrace_days = 4000", "trace_days"),
             ("[limits]\ntrusted_networks = [\"10.0.0.0/40\"]", "10.0.0.0/40"),
         ] {
             let error = format!("{:#}", Config::parse(&format!("{TWO_LINES}{line}\n")).unwrap_err());

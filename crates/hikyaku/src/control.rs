@@ -221,6 +221,13 @@ pub struct Paths {
     pub keys: PathBuf,
 }
 
+impl Paths {
+    /// The folder of the record of events, beside the database.
+    pub fn events(&self) -> PathBuf {
+        self.database.with_file_name("events")
+    }
+}
+
 impl Settings {
     /// The part of the configuration that travels to roles.
     pub fn of(config: &Config) -> Settings {

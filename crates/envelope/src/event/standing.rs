@@ -65,6 +65,10 @@ impl Standing {
         for event in events {
             standing.change(&event.what, &mut places);
         }
+        // With nobody left to wait for, there is nothing to hold.
+        let settled =
+            !standing.recipients.is_empty() && !standing.recipients.iter().any(|(_, fate)| fate.is_open());
+        standing.held &= !settled;
         standing
     }
 
@@ -92,14 +96,13 @@ impl Standing {
             What::Failed { recipient, .. } => set(recipient, Fate::Failed),
             What::Held { .. } => self.held = true,
             What::Released { .. } => self.held = false,
-            What::Bounced { .. } => self.end_the_rest(Fate::Failed),
             What::Removed { .. } => self.end_the_rest(Fate::Removed),
-            What::Refused(_) | What::Reported { .. } => {}
+            // Of each recipient that was given back it is told that he failed.
+            What::Bounced { .. } | What::Refused(_) | What::Reported { .. } => {}
         }
     }
 
     fn end_the_rest(&mut self, fate: Fate) {
-        self.held = false;
         for (_, present) in &mut self.recipients {
             if present.is_open() {
                 *present = fate;
@@ -178,6 +181,26 @@ mod tests {
         };
         assert_eq!(fates(vec![forwarded(), delivered("a@x.example")]), [Fate::Delivered]);
         assert_eq!(fates(vec![delivered("a@x.example"), forwarded()]), [Fate::Delivered]);
+    }
+
+    #[test]
+    fn what_an_operator_gives_back_in_part_is_held_for_the_others() {
+        let failed = |to: &str| What::Failed {
+            recipient: address(to),
+            status: "5.7.0".into(),
+            peer: None,
+            reply: "no".into(),
+        };
+        let mut all = vec![
+            accepted(&["a@x.example", "b@x.example"]),
+            What::Held { by: "uid 0".into() },
+            failed("a@x.example"),
+            What::Bounced { by: "uid 0".into() },
+        ];
+        assert_eq!(fates(all.clone()), [Fate::Failed, Fate::Untried]);
+        assert!(Standing::after(&events(all.clone())).held);
+        all.push(failed("b@x.example"));
+        assert!(!Standing::after(&events(all)).held);
     }
 
     #[test]

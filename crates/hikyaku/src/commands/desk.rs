@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use link::Service;
 use link::blocking::BlockingClient;
-use link::services::directory::{Answer, Directory, Request, Response, Rule};
+use link::services::directory::{Answer, Directory, Request, Response, Rule, Trace};
 use tokio::sync::oneshot;
 
 use crate::config::Config;
@@ -97,8 +97,20 @@ impl Desk {
         }
     }
 
+    /// Asks the record of events.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn trace(&mut self, trace: Trace) -> anyhow::Result<Response> {
+        self.ask(Request::Trace(trace))
+    }
+
     fn rule(&mut self, rule: Rule) -> anyhow::Result<Response> {
-        match self.directory.call(Request::Rule(rule))?.value {
+        self.ask(Request::Rule(rule))
+    }
+
+    fn ask(&mut self, request: Request) -> anyhow::Result<Response> {
+        match self.directory.call(request)?.value {
             Response::Refused(sentence) => bail!(sentence),
             Response::Unavailable => bail!("the directory does not answer; the log says why"),
             response => Ok(response),

@@ -19,7 +19,6 @@ mod run_program;
 mod self_check;
 mod serve;
 mod text_file;
-#[allow(dead_code, reason = "the directory answers for the record of events in the next step")]
 mod trace;
 mod try_out;
 mod welcome;
@@ -71,6 +70,8 @@ enum Command {
     /// Mail that waits.
     #[command(subcommand)]
     Queue(queue::Queue),
+    /// What became of a message, or of all mail of somebody.
+    Trace(trace::Trace),
     /// One role of a running server; `serve` starts these.
     #[command(hide = true)]
     Role {
@@ -102,5 +103,6 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Address(command) => address::run(&Config::read(&config)?, command),
         Command::Audit(arguments) => audit::run(&Config::read(&config)?, arguments),
         Command::Queue(command) => queue::run(&Config::read(&config)?, command),
+        Command::Trace(arguments) => trace::run(&Config::read(&config)?, &arguments),
     }
 }

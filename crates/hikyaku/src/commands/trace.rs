@@ -4,6 +4,7 @@ mod ending;
 pub mod since;
 mod story;
 
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -12,10 +13,13 @@ use clap::Args;
 use directory::EVENTS_MAX;
 use envelope::QueueId;
 use envelope::event::{Event, NotAParty, Party, Summary};
-use time::UtcOffset;
+use link::services::directory::{self as service, Response};
+use time::{OffsetDateTime, UtcOffset};
 
 use self::since::Since;
+use super::desk::{self, Desk};
 use super::output::{self, say};
+use crate::config::Config;
 
 #[derive(Args)]
 pub struct Trace {
@@ -52,6 +56,69 @@ impl FromStr for Subject {
     }
 }
 
+/// Does it.
+pub fn run(config: &Config, trace: &Trace) -> anyhow::Result<ExitCode> {
+    // Before there are threads: the system's clock is asked for its zone.
+    let zone = UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC);
+    let since = trace.since.map_or(0, |since| since.micros(OffsetDateTime::now_utc(), zone));
+    let times = since..=u64::MAX;
+    let mut desk = Desk::open(config)?;
+    match &trace.what {
+        Subject::Message(id) => {
+            let events = life(&mut desk, *id)?;
+            // It may have been meant for an account's name.
+            if events.is_empty()
+                && let Ok(account) = id.to_string().parse()
+            {
+                let account = Party::Account(account);
+                let messages = mail(&mut desk, &account, &times, trace.limit)?;
+                if !messages.is_empty() {
+                    return list(&account, &messages, zone, trace.json);
+                }
+            }
+            tell(*id, &events, zone, trace.json)
+        }
+        Subject::Party(party) => {
+            let messages = mail(&mut desk, party, &times, trace.limit)?;
+            list(party, &messages, zone, trace.json)
+        }
+    }
+}
+
+fn life(desk: &mut Desk, id: QueueId) -> anyhow::Result<Vec<Event>> {
+    let mut events = Vec::new();
+    loop {
+        let skip = events.len() as u64;
+        let Response::Life(page) = desk.trace(service::Trace::Message { id, skip })? else {
+            bail!(desk::SOMETHING_ELSE);
+        };
+        events.extend(page.items);
+        if !page.more {
+            return Ok(events);
+        }
+    }
+}
+
+fn mail(
+    desk: &mut Desk,
+    party: &Party,
+    times: &RangeInclusive<u64>,
+    limit: u32,
+) -> anyhow::Result<Vec<Summary>> {
+    let mut messages = Vec::new();
+    loop {
+        let skip = messages.len() as u64;
+        let (party, times) = (party.clone(), times.clone());
+        let Response::Mail(page) = desk.trace(service::Trace::Party { party, times, limit, skip })? else {
+            bail!(desk::SOMETHING_ELSE);
+        };
+        messages.extend(page.items);
+        if !page.more {
+            return Ok(messages);
+        }
+    }
+}
+
 /// Tells a message's life: its events and those of its family, in the order of time. Times are shown as
 /// clocks at `zone` show them.
 ///
@@ -74,6 +141,9 @@ pub fn tell(id: QueueId, events: &[Event], zone: UtcOffset, json: bool) -> anyho
         say!("(there is more: only the first {EVENTS_MAX} events are shown)");
     }
     say!("{}", ending::ending(events, zone));
+    for id in ending::waiting(events) {
+        say!("(`hikyaku queue show {id}` shows it in the queue)");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,8 +9,10 @@
 //! | `logins.rs` | who may in |
 //! | `sending.rs` | who may send, and how much |
 //! | `rules.rs`, `rules/` | what operators ask and change |
+//! | `record.rs` | what became of messages |
 
 mod logins;
+mod record;
 mod room;
 mod routes;
 mod rules;
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use directory::{Actor, Store, StoreError};
+use directory::{Actor, Events, Store, StoreError};
 use envelope::{Domain, DomainKind};
 use link::grant::GrantKey;
 use link::services::directory::{Directory, Event, Request, Response};
@@ -38,6 +40,7 @@ const CHANGE_LOOK: Duration = Duration::from_millis(500);
 
 struct Desk {
     store: Store,
+    events: Events,
     /// This host's name.
     host: Domain,
     /// The provider's domain.
@@ -54,6 +57,7 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     let local = Client::new(PATIENCE);
     let desk = Arc::new(Desk {
         store: open_store(&start.settings).context("cannot open the directory")?,
+        events: Events::open(&start.settings.paths.events(), start.settings.log.trace_days),
         host: start.settings.hostname,
         domain: start.settings.domain,
         programs: start.settings.delivery.programs,
@@ -156,6 +160,14 @@ fn answer(
             let desk = Arc::clone(desk);
             tokio::spawn(async move { responder.send(desk.authenticate_by_proof(proof).await) });
         }
+        (Caller::Role(role), Request::Note(events)) if record::may_note(role, &events) => {
+            let desk = Arc::clone(desk);
+            tokio::task::spawn_blocking(move || responder.send(desk.note(&events)));
+        }
+        (Caller::Operator, Request::Trace(trace)) => {
+            let desk = Arc::clone(desk);
+            tokio::task::spawn_blocking(move || responder.send(desk.trace(trace)));
+        }
         (Caller::Operator, Request::Rule(rule)) => {
             let (desk, who) = (Arc::clone(desk), who.clone());
             tokio::spawn(async move { responder.send(desk.rule(rule, who).await) });
@@ -212,6 +224,7 @@ mod example {
         let local = Client::new(PATIENCE);
         let desk = Desk {
             store,
+            events: Events::open(&folder.path().join("events"), 30),
             host: "mail.pobox.example".parse().unwrap(),
             domain,
             programs,

@@ -4,21 +4,44 @@
 //! arrives, so that a session never holds more than [`INLINE_MAX`] octets.
 
 use bytes::{Bytes, BytesMut};
-use envelope::{Envelope, QueueId};
+use envelope::event::Words;
+use envelope::{AccountName, Envelope, QueueId};
 use link::grant::RelayGrant;
 use link::services::queue::{Arrival, INLINE_MAX, NotAccepted, Queue, Request, Response};
 use link::{CallError, Client, Parcel};
 use tracing::warn;
+
+use super::event_notes::message_id;
 
 /// A message that is not yet accepted. Dropped, it is forgotten.
 pub struct Draft {
     queue: Client<Queue>,
     arrival: Option<Arrival>,
     held: BytesMut,
+    /// Octets so far.
+    size: u64,
     /// Pieces have gone to the queue.
     begun: bool,
+    /// If they have: what stands in the first.
+    message_id: Option<Words>,
     /// A piece was refused; the client is told at the end.
     broken: Option<NotAccepted>,
+}
+
+/// A message that the queue took.
+pub struct Taken {
+    /// Its name.
+    pub id: QueueId,
+    /// From whom, to whom.
+    pub envelope: Envelope,
+    /// When it began, in microseconds since 1970.
+    pub arrived: u64,
+    /// The customer who sent it.
+    pub account: Option<AccountName>,
+    /// Octets.
+    pub size: u64,
+    /// Its Message-ID, where it is near the top.
+    pub message_id: Option<Words>,
 }
 
 impl Draft {
@@ -33,7 +56,7 @@ impl Draft {
         relay: Option<RelayGrant>,
     ) -> Draft {
         let arrival = Some(Arrival { id, envelope, arrived: arrived_micros, relay });
-        Draft { queue, arrival, held: BytesMut::new(), begun: false, broken: None }
+        Draft { queue, arrival, held: BytesMut::new(), size: 0, begun: false, message_id: None, broken: None }
     }
 
     /// Takes more mail data. If the queue refuses a piece, the rest is read and dropped, and
@@ -43,6 +66,7 @@ impl Draft {
             return;
         }
         self.held.extend_from_slice(octets);
+        self.size += octets.len() as u64;
         while self.held.len() > INLINE_MAX && self.broken.is_none() {
             let piece = self.held.split_to(INLINE_MAX).freeze();
             if let Err(problem) = self.send(piece).await {
@@ -57,6 +81,7 @@ impl Draft {
         if !self.begun {
             self.expect_go_on(Request::Begin(id), Bytes::new()).await?;
             self.begun = true;
+            self.message_id = message_id(&piece);
         }
         self.expect_go_on(Request::Append(id), piece).await
     }
@@ -75,7 +100,7 @@ impl Draft {
     ///
     /// # Errors
     /// Why the queue did not take it.
-    pub async fn commit(mut self) -> Result<QueueId, NotAccepted> {
+    pub async fn commit(mut self) -> Result<Taken, NotAccepted> {
         if let Some(problem) = self.broken {
             return Err(problem);
         }
@@ -84,14 +109,19 @@ impl Draft {
             self.send(rest).await?;
         }
         let Some(arrival) = self.arrival.take() else { return Err(NotAccepted::TryLater) };
-        let id = arrival.id;
+        let (id, arrived, size) = (arrival.id, arrival.arrived, self.size);
+        let envelope = arrival.envelope.clone();
+        let account = arrival.relay.as_ref().map(|grant| grant.sender().account.clone());
         let (request, raw) = if self.begun {
             (Request::AcceptBlob(arrival), Bytes::new())
         } else {
             (Request::Accept(arrival), self.held.split().freeze())
         };
-        match self.queue.call_until_answered(request, raw).await.map(|answer| answer.value) {
-            Ok(Response::Accepted(accepted)) if accepted == id => Ok(id),
+        match self.queue.call_until_answered(request, raw.clone()).await.map(|answer| answer.value) {
+            Ok(Response::Accepted(accepted)) if accepted == id => {
+                let message_id = self.message_id.take().or_else(|| message_id(&raw));
+                Ok(Taken { id, envelope, arrived, account, size, message_id })
+            }
             answer => Err(refusal(answer)),
         }
     }

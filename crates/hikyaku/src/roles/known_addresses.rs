@@ -70,6 +70,11 @@ impl KnownAddresses {
         self.directory.attach(stream, broken)
     }
 
+    /// The way to the directory, for what is not about addresses.
+    pub fn client(&self) -> Client<Directory> {
+        self.directory.clone()
+    }
+
     /// Asks the directory something that is not remembered.
     ///
     /// # Errors

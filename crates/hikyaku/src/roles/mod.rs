@@ -6,6 +6,7 @@
 mod connections;
 mod directory;
 mod draft;
+mod event_notes;
 mod keys;
 mod known_addresses;
 mod local;

@@ -15,7 +15,8 @@ use tracing::{info, warn};
 
 use self::intake::{Arriving, Intake};
 use self::notices::Notices;
-use self::scheduler::Scheduler;
+use self::scheduler::{Callees, Scheduler};
+use super::event_notes::EventNotes;
 use super::known_addresses::KnownAddresses;
 use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators, unix_micros};
 use crate::control::{Role, Settings, Start};
@@ -27,6 +28,7 @@ mod forwards;
 mod intake;
 mod lanes;
 mod look;
+mod noted;
 mod notices;
 mod operators;
 mod outward;
@@ -52,6 +54,8 @@ pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::R
     let settings = start.settings;
     let queue = open(&settings)?;
     let addresses = KnownAddresses::new();
+    let notes = EventNotes::new(addresses.client(), settings.log.trace_days);
+    tokio::spawn(notes.clone().run());
     let ids = Ids(Arc::new(Mutex::new(QueueIds::new(start.source))));
     let (host, domain) = (settings.hostname.clone(), settings.domain.clone());
     let notices = Notices::new(addresses.clone(), ids.clone(), host, domain, zone);
@@ -59,21 +63,20 @@ pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::R
         queue: queue.clone(),
         addresses: addresses.clone(),
         notices: notices.clone(),
+        notes: notes.clone(),
         grant_key: start.grant_key.context("the queue role was given no key for grants")?,
         most: settings.limits.clone(),
     };
     let local = Client::new(PATIENCE).answers_within(super::local::answers_within(&settings.delivery));
     let remote = Client::new(PATIENCE).answers_within(outward::PATIENCE);
     let (stop, stopping) = watch::channel(false);
-    let scheduler = Scheduler::new(
-        queue.clone(),
-        addresses.clone(),
-        local.clone(),
-        remote.clone(),
-        settings,
-        notices,
-        ids,
-    );
+    let callees = Callees {
+        addresses: addresses.clone(),
+        local: local.clone(),
+        remote: remote.clone(),
+        notes: notes.clone(),
+    };
+    let scheduler = Scheduler::new(queue.clone(), callees, settings, notices, ids);
     let scheduling = tokio::spawn(Arc::clone(&scheduler).run(stopping));
     orders.ready()?;
     loop {
@@ -97,7 +100,10 @@ pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::R
     }
     stop.send_replace(true);
     scheduling.await?;
-    tokio::task::spawn_blocking(move || queue.close()).await?;
+    // What was recorded last is told of then.
+    let closed = tokio::task::spawn_blocking(move || queue.close()).await;
+    notes.finish().await;
+    closed?;
     Ok(())
 }
 

@@ -25,10 +25,13 @@ use tracing::{info, warn};
 
 use super::connections::{Full, Reception, Stream, Visitor};
 use super::draft::Draft;
+use super::event_notes::EventNotes;
 use super::known_addresses::KnownAddresses;
 use super::tls::Tls;
 use super::{Orders, PATIENCE, Told, unix_micros};
 use crate::control::{Door, Role, Settings, Start};
+
+mod noted;
 
 /// Octets read at a time: enough for a whole small message.
 const READ: usize = 16 << 10;
@@ -39,6 +42,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 struct House {
     queue: Client<Queue>,
     addresses: KnownAddresses,
+    notes: EventNotes,
     ids: Mutex<QueueIds>,
     zone: UtcOffset,
     acceptor: TlsAcceptor,
@@ -46,9 +50,13 @@ struct House {
 
 pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::Result<()> {
     let tls = Tls::new();
+    let addresses = KnownAddresses::new();
+    let notes = EventNotes::new(addresses.client(), start.settings.log.trace_days);
+    tokio::spawn(notes.clone().run());
     let house = Arc::new(House {
         queue: Client::new(PATIENCE),
-        addresses: KnownAddresses::new(),
+        addresses,
+        notes: notes.clone(),
         ids: Mutex::new(QueueIds::new(start.source)),
         zone,
         acceptor: tls.acceptor()?,
@@ -73,6 +81,7 @@ pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::R
         }
     }
     reception.close(STOP_PATIENCE).await;
+    notes.finish().await;
     Ok(())
 }
 
@@ -144,6 +153,11 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
                         Some(draft) => draft.commit().await,
                         None => Err(NotAccepted::TryLater),
                     };
+                    let outcome = outcome.map(|taken| {
+                        let id = taken.id;
+                        house.notes.note(noted::accepted(peer.ip(), taken));
+                        id
+                    });
                     session.committed(outcome.map_err(|why| match why {
                         NotAccepted::StorageFull => smtp::NotAccepted::StorageFull,
                         NotAccepted::SenderDenied => smtp::NotAccepted::SenderDenied,
@@ -161,7 +175,12 @@ async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::R
                     stream = Some(encrypted);
                     break;
                 }
-                Action::Log(event) => log(&event, peer),
+                Action::Log(event) => {
+                    log(&event, peer);
+                    if let Event::Refused(refusal) = event {
+                        house.notes.note(noted::refused(peer.ip(), refusal));
+                    }
+                }
                 Action::Close => {
                     open.close().await;
                     return Ok(());

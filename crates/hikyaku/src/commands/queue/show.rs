@@ -41,7 +41,10 @@ pub fn run(office: &mut Office, showing: &Showing) -> anyhow::Result<()> {
 }
 
 fn not_there(id: QueueId) -> String {
-    format!("no message {id} is in the queue: it was delivered, bounced or removed, or never here")
+    format!(
+        "no message {id} is in the queue: it was delivered, bounced or removed, or never here; `hikyaku trace {id}` tells \
+         which"
+    )
 }
 
 fn print(details: &Details) -> anyhow::Result<()> {
@@ -65,6 +68,7 @@ fn print(details: &Details) -> anyhow::Result<()> {
             say!("          {line}");
         }
     }
+    say!("(`hikyaku trace {}` tells what has become of it so far)", message.id);
     Ok(())
 }
 

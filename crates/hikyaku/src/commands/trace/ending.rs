@@ -10,12 +10,7 @@ use super::story::{moment, names};
 
 /// How a message stands with all whom it was to reach, over however many forwards.
 pub fn ending(events: &[Event], zone: UtcOffset) -> String {
-    let mut messages: BTreeMap<QueueId, Vec<&Event>> = BTreeMap::new();
-    for event in events {
-        if let Some(id) = event.queue_id {
-            messages.entry(id).or_default().push(event);
-        }
-    }
+    let mut messages = by_message(events);
     // What became of a report matters only to whoever asks about a report of which no more is known.
     if messages.values().any(|events| !is_report(events)) {
         messages.retain(|_, events| !is_report(events));
@@ -28,6 +23,25 @@ pub fn ending(events: &[Event], zone: UtcOffset) -> String {
         ending.refused = true;
     }
     format!("How it stands: {}.", ending.words(zone))
+}
+
+/// Those messages of the family, and at most three of them, that wait in the queue as far as is known.
+pub fn waiting(events: &[Event]) -> Vec<QueueId> {
+    let waits = |events: &Vec<&Event>| {
+        let standing = Standing::after(events.iter().copied());
+        standing.recipients.iter().any(|(_, fate)| fate.is_open())
+    };
+    by_message(events).into_iter().filter(|(_, events)| waits(events)).map(|(id, _)| id).take(3).collect()
+}
+
+fn by_message(events: &[Event]) -> BTreeMap<QueueId, Vec<&Event>> {
+    let mut messages: BTreeMap<QueueId, Vec<&Event>> = BTreeMap::new();
+    for event in events {
+        if let Some(id) = event.queue_id {
+            messages.entry(id).or_default().push(event);
+        }
+    }
+    messages
 }
 
 fn is_report(events: &[&Event]) -> bool {
@@ -137,12 +151,14 @@ mod tests {
              tried yet for c@peer.example."
         );
         events.push(event(2, 1, What::Held { by: "root".into() }));
+        assert_eq!(waiting(&events), [id(1)]);
         assert!(said(&events).ends_with("held by an operator: `hikyaku queue release` lets it go on."));
         events.push(event(3, 1, What::Removed { by: "root".into() }));
         assert_eq!(
             said(&events),
             "How it stands: delivered to a@peer.example; thrown away for b@peer.example, c@peer.example."
         );
+        assert_eq!(waiting(&events), []);
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
+use envelope::event::{Delivery, Event, Peer, What, Words};
 use envelope::{AccountName, Address, Destination, Envelope, Host, RecipientWishes, Refusal, ReversePath};
 use link::services::local::{Deliver, Delivered, Done, Forward, LocalRecipient, Outcome, Request, Response};
 use link::services::remote;
@@ -18,6 +20,7 @@ use tracing::{info, warn};
 use super::families::shared::Reservation;
 use super::families::{Copy, Member};
 use super::forwards;
+use super::noted;
 use super::notices::{RecipientReport, Said};
 use super::scheduler::{OWN_FAULT_PAUSE, Scheduler};
 use super::settled::{Forwarded, ForwardedLine, Record, Settled};
@@ -36,6 +39,9 @@ pub struct Attempt<'a> {
     /// None as long as it is the only one of its family, and cannot bring a mailbox a second copy.
     member: Option<Member>,
     settled: Vec<Settled>,
+    /// What happened, for the record of events.
+    events: Vec<Event>,
+    began: Instant,
 }
 
 /// Where the recipients of a message lead.
@@ -57,7 +63,7 @@ impl<'a> Attempt<'a> {
     pub fn new(scheduler: &'a Arc<Scheduler>, message: &'a Message<File>) -> Attempt<'a> {
         let alone = message.provenance.lineage.is_none() && message.envelope.recipients().len() == 1;
         let member = (!alone).then(|| scheduler.families.join(message));
-        Attempt { scheduler, message, member, settled: Vec::new() }
+        Attempt { scheduler, message, member, settled: Vec::new(), events: Vec::new(), began: Instant::now() }
     }
 
     /// Asks where each recipient leads; settles those that lead nowhere.
@@ -182,11 +188,13 @@ impl<'a> Attempt<'a> {
                     host = peer.host, address = %peer.address, tls = under_tls, reply,
                     delay_ms = self.delay_ms()
                 );
+                let host = Peer { host: Words::new(&peer.host), address: peer.address, tls: Some(under_tls) };
+                self.note_delivered(number, Delivery::Host { peer: host, reply: Words::new(&reply) });
                 let kept = format!("{} [{}]: {reply}", peer.host, peer.address);
                 let mut settled = Settled::plain(number, RecipientOutcome::Delivered { reply: kept });
                 if !dsn {
                     // A host that announced DSN was asked for the report (RFC 3461 §5.2.2).
-                    let said = Said { host: peer.host, reply: Some(reply) };
+                    let said = Said { host: peer.host, address: peer.address, reply: Some(reply) };
                     settled.reports.extend(self.success(number, Action::Relayed, Some(said)));
                 }
                 self.settled.push(settled);
@@ -311,11 +319,18 @@ impl<'a> Attempt<'a> {
     async fn delivered(&mut self, number: u32, recipient: Handed, done: Done) {
         let Some(by) = self.address(number).cloned() else { return };
         let Handed { account, has_it, reservation } = recipient;
-        let Done { in_mailbox, forwards, undeliverable, warn } = done;
+        let Done { in_mailbox, in_file, by_program, forwards, undeliverable, warn } = done;
         if let Some(reservation) = reservation {
             reservation.settle(in_mailbox);
         }
         let disposition = Disposition::of(in_mailbox, has_it, !forwards.is_empty());
+        let to = match disposition {
+            Disposition::Mailbox | Disposition::HadIt => Some(Delivery::Mailbox(account.clone())),
+            _ if in_file => Some(Delivery::File),
+            _ if by_program => Some(Delivery::Program),
+            Disposition::Forwarded => None,
+            Disposition::NotKept => Some(Delivery::Discarded),
+        };
         let mut success = Some(Action::Delivered);
         let mut settled =
             Settled::plain(number, RecipientOutcome::Delivered { reply: disposition.reply().into() });
@@ -341,6 +356,7 @@ impl<'a> Attempt<'a> {
         for (text, why) in undeliverable {
             let reason = format!("It could not be forwarded to {text:?}: {why}");
             self.log_forward_failed(&by, &text, &reason);
+            self.note_failed(&by, Status::new(5, 1, 3), &reason, None);
             let wishes = self.wishes(number);
             if wishes.wants_failure() {
                 let mut report =
@@ -354,13 +370,16 @@ impl<'a> Attempt<'a> {
         }
         let queue_id = self.message.id;
         info!(event = "delivered", %queue_id, to = %by, disposition = disposition.name(), delay_ms = self.delay_ms());
+        if let Some(to) = to {
+            self.note_delivered(number, to);
+        }
         self.settled.push(settled);
     }
 
     /// Makes the new messages for what `by` forwards; gives what its sender is told of it, if he wants to know
     /// of success, or nothing where whoever gets the forward will tell him.
     async fn forward(
-        &self,
+        &mut self,
         by: &Address,
         forwards: Vec<Forward>,
         kept: bool,
@@ -397,6 +416,7 @@ impl<'a> Attempt<'a> {
         for (reverse_path, address) in beyond {
             let reason = "Sorry, this message has been forwarded to too many addresses already. (#5.4.6)";
             self.log_forward_failed(by, &address.to_string(), reason);
+            self.note_failed(&address, Status::new(5, 4, 6), reason, None);
             let own = reverse_path == *self.message.envelope.reverse_path();
             if !own || wishes.wants_failure() {
                 let report =
@@ -435,7 +455,7 @@ impl<'a> Attempt<'a> {
     /// What is to be recorded: outcomes, and with each the messages that follow from it.
     async fn records(mut self) -> Vec<Record> {
         self.tell_of_delay();
-        self.scheduler.records(self.message, self.settled).await
+        self.scheduler.records(self.message, self.settled, self.events).await
     }
 
     fn address(&self, number: u32) -> Option<&Address> {
@@ -482,6 +502,9 @@ impl<'a> Attempt<'a> {
 
     fn failed(&mut self, number: u32, status: Status, reason: String, said: Option<Said>) {
         self.log("failed", number, &reason);
+        if let Some(address) = self.address(number).cloned() {
+            self.note_failed(&address, status, &reason, said.as_ref());
+        }
         let mut settled = Settled::plain(number, RecipientOutcome::Failed { reply: reason.clone() });
         if self.wishes(number).wants_failure() {
             settled.reports.extend(self.report(number, Action::Failed, status, reason, said));
@@ -508,6 +531,7 @@ impl<'a> Attempt<'a> {
         }
         self.log("deferred", number, &reason);
         let until = schedule::next_attempt(channel, arrival, now);
+        self.note_deferred(number, &reason, said.as_ref(), until);
         let mut settled = Settled::plain(number, put_off(until, reason.clone()));
         if self.takes_long(now) && self.wants_delay(number) {
             settled.reports.extend(self.delay(number, status, reason, said));
@@ -589,7 +613,33 @@ impl<'a> Attempt<'a> {
 
     fn own_fault_until(&mut self, number: u32, reason: String, until: u64) {
         self.log("deferred", number, &reason);
+        self.note_deferred(number, &reason, None, until);
         self.settled.push(Settled::plain(number, put_off(until, reason)));
+    }
+
+    fn note(&mut self, what: What) {
+        self.events.push(noted::event(self.message.id, what));
+    }
+
+    fn note_delivered(&mut self, number: u32, to: Delivery) {
+        let took_ms = u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX);
+        if let Some(recipient) = self.address(number).cloned() {
+            self.note(What::Delivered { recipient, to, took_ms });
+        }
+    }
+
+    fn note_failed(&mut self, recipient: &Address, status: Status, reason: &str, said: Option<&Said>) {
+        let (peer, reply) = noted::in_their_words(said, reason);
+        let (recipient, status) = (recipient.clone(), Words::new(&status.to_string()));
+        self.note(What::Failed { recipient, status, peer, reply });
+    }
+
+    /// `until` is in seconds since 1970.
+    fn note_deferred(&mut self, number: u32, reason: &str, said: Option<&Said>, until: u64) {
+        let (peer, reply) = noted::in_their_words(said, reason);
+        if let Some(recipient) = self.address(number).cloned() {
+            self.note(What::Deferred { recipient, peer, reply, until: until.saturating_mul(1_000_000) });
+        }
     }
 
     fn log(&self, event: &str, number: u32, reason: &str) {
@@ -668,7 +718,7 @@ fn put_off(until: u64, reply: String) -> RecipientOutcome {
 
 /// What another host said, for a report.
 fn said(peer: Option<remote::Peer>, reply: Option<String>) -> Option<Said> {
-    peer.map(|peer| Said { host: peer.host, reply })
+    peer.map(|peer| Said { host: peer.host, address: peer.address, reply })
 }
 
 fn lifetime(settings: &Settings, envelope: &Envelope) -> u64 {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use envelope::event::Door;
 use envelope::{AccountName, Destination, LimitReached, Provenance, QueueId};
 use link::grant::GrantKey;
 use link::services::directory::{self, NotCounted};
@@ -13,9 +14,10 @@ use link::{Parcel, Responder};
 use queue::{Accepted, BlobWriter, Body, Files, NewMessage, SealedBlob};
 use tracing::{error, info, warn};
 
-use super::Queue;
 use super::notices::Notices;
+use super::{Queue, noted};
 use crate::config::Limits;
+use crate::roles::event_notes::EventNotes;
 use crate::roles::known_addresses::KnownAddresses;
 use crate::roles::unix_now;
 
@@ -29,6 +31,7 @@ pub struct Intake {
     pub queue: Queue,
     pub addresses: KnownAddresses,
     pub notices: Notices,
+    pub notes: EventNotes,
     pub grant_key: GrantKey,
     /// Bounds what one caller can make us hold, whatever it says.
     pub most: Limits,
@@ -117,10 +120,10 @@ impl Intake {
         // The client need not wait for it.
         tokio::spawn(async move {
             let Some(notice) = intake.notices.limit_reached(&account, reached).await else { return };
-            intake.queue.accept(notice, move |outcome| {
-                if let Err(problem) = outcome {
-                    error!(event = "owner_not_told", %account, %problem);
-                }
+            let (event, notes) = (noted::made(&notice, Door::Notice), intake.notes);
+            intake.queue.accept(notice, move |outcome| match outcome {
+                Ok(_) => notes.note(event),
+                Err(problem) => error!(event = "owner_not_told", %account, %problem),
             });
         });
     }

@@ -2,6 +2,7 @@
 //! postmaster where such a report could not be delivered; and notices to owners of accounts.
 
 use std::fs::File;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use envelope::{
@@ -44,6 +45,8 @@ pub struct RecipientReport {
 pub struct Said {
     /// Its name.
     pub host: String,
+    /// Its address.
+    pub address: IpAddr,
     /// Its reply, if it gave any.
     pub reply: Option<String>,
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use envelope::event::{What, Words};
 use envelope::{Filter, QueueId, Walk};
 use link::services::queue::operators::{Act, Answer, Progress};
 use message::{Action, Status};
@@ -12,10 +13,12 @@ use tracing::{info, warn};
 
 use super::Queue;
 use super::look;
+use super::noted;
 use super::notices::RecipientReport;
 use super::operators::blocking;
 use super::scheduler::{InFlight, Scheduler};
 use super::settled::Settled;
+use crate::roles::event_notes::EventNotes;
 use crate::roles::unix_now;
 
 /// How long one page of bounces may take, as each may have to ask for its reader's language.
@@ -23,7 +26,7 @@ const PAGE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Does this with the next messages that are meant, because the operator with user id `by` says so.
 pub async fn act(scheduler: &Arc<Scheduler>, act: Act, filter: Filter, walk: Walk, by: u32) -> Answer {
-    let queue = scheduler.queue.clone();
+    let (queue, notes) = (scheduler.queue.clone(), scheduler.notes.clone());
     if act == Act::Bounce {
         return bounce(scheduler, filter, walk, by).await;
     }
@@ -46,7 +49,7 @@ pub async fn act(scheduler: &Arc<Scheduler>, act: Act, filter: Filter, walk: Wal
                 Act::Bounce => false,
             };
             if touched {
-                log(act, id, by);
+                log(&notes, act, id, by);
             }
             done.count(found, touched);
         }
@@ -72,7 +75,7 @@ async fn bounce(scheduler: &Arc<Scheduler>, filter: Filter, walk: Walk, by: u32)
         let id = found.summary.id;
         let touched = give_back(scheduler, &found).await;
         if touched {
-            log(Act::Bounce, id, by);
+            log(&scheduler.notes, Act::Bounce, id, by);
         }
         done.count(found, touched);
         if began.elapsed() > PAGE_PATIENCE {
@@ -103,11 +106,21 @@ async fn give_back(scheduler: &Arc<Scheduler>, found: &Found) -> bool {
     };
     let reverse_path = message.envelope.reverse_path();
     let mut settled = Vec::with_capacity(what.recipients().len());
+    let mut events = Vec::with_capacity(what.recipients().len());
     for &number in what.recipients() {
         let place = number as usize;
         let Some(recipient) = message.envelope.recipients().get(place) else { continue };
         let last = message.recipients.get(place).map_or("", |state| &state.last_reply);
         let reason = reason(last);
+        events.push(noted::event(
+            id,
+            What::Failed {
+                recipient: recipient.address().clone(),
+                status: "5.7.0".into(),
+                peer: None,
+                reply: Words::new(&reason),
+            },
+        ));
         let mut one = Settled::plain(number, RecipientOutcome::Failed { reply: reason.clone() });
         let wishes = message.envelope.wishes_for(place);
         if wishes.wants_failure() {
@@ -119,7 +132,7 @@ async fn give_back(scheduler: &Arc<Scheduler>, found: &Found) -> bool {
         }
         settled.push(one);
     }
-    for record in scheduler.records(&message, settled).await {
+    for record in scheduler.records(&message, settled, events).await {
         scheduler.record(id, record);
     }
     what.settled();
@@ -134,15 +147,20 @@ fn reason(last_reply: &str) -> String {
     }
 }
 
-fn log(act: Act, id: QueueId, by: u32) {
-    let event = match act {
-        Act::Retry => "retried",
-        Act::Hold => "held",
-        Act::Release => "released",
-        Act::Bounce => "bounced",
-        Act::Remove => "removed",
+fn log(notes: &EventNotes, act: Act, id: QueueId, by: u32) {
+    let whom = Words::new(&format!("uid {by}"));
+    let (event, what) = match act {
+        // What comes of it is told.
+        Act::Retry => ("retried", None),
+        Act::Hold => ("held", Some(What::Held { by: whom })),
+        Act::Release => ("released", Some(What::Released { by: whom })),
+        Act::Bounce => ("bounced", Some(What::Bounced { by: whom })),
+        Act::Remove => ("removed", Some(What::Removed { by: whom })),
     };
     info!(event, queue_id = %id, by, "an operator rules");
+    if let Some(what) = what {
+        notes.note(noted::event(id, what));
+    }
 }
 
 /// What was done on one page.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use envelope::QueueId;
+use envelope::event::Event;
 use link::Client;
 use link::services::local::Local;
 use link::services::remote::Remote;
@@ -17,11 +18,13 @@ use tracing::{error, info};
 use super::attempt::Attempt;
 use super::delays::Delays;
 use super::families::shared::SharedFamilies;
+use super::noted;
 use super::notices::Notices;
 use super::outward::Outward;
 use super::settled::{Forwarded, Record, Settled, parts, reports};
 use super::{Ids, Queue};
 use crate::control::Settings;
+use crate::roles::event_notes::EventNotes;
 use crate::roles::known_addresses::KnownAddresses;
 use crate::roles::unix_now;
 
@@ -34,12 +37,21 @@ const BATCH: usize = 64;
 /// How long what is in hand may take to be finished when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whom the queue calls.
+pub struct Callees {
+    pub addresses: KnownAddresses,
+    pub local: Client<Local>,
+    pub remote: Client<Remote>,
+    pub notes: EventNotes,
+}
+
 /// Takes what is due out of the queue and sees to it.
 pub struct Scheduler {
     pub queue: Queue,
     pub addresses: KnownAddresses,
     pub local: Client<Local>,
     pub remote: Client<Remote>,
+    pub notes: EventNotes,
     pub outward: Outward,
     pub settings: ArcSwap<Settings>,
     pub notices: Notices,
@@ -57,13 +69,12 @@ impl Scheduler {
     /// A scheduler for this queue; `ids` are for what follows from its messages.
     pub fn new(
         queue: Queue,
-        addresses: KnownAddresses,
-        local: Client<Local>,
-        remote: Client<Remote>,
+        callees: Callees,
         settings: Settings,
         notices: Notices,
         ids: Ids,
     ) -> Arc<Scheduler> {
+        let Callees { addresses, local, remote, notes } = callees;
         let due = Arc::new(Notify::new());
         let waker = Arc::clone(&due);
         queue.set_waker(Box::new(move || waker.notify_one()));
@@ -72,6 +83,7 @@ impl Scheduler {
             addresses,
             local,
             remote,
+            notes,
             outward: Outward::new(settings.remote_concurrency),
             settings: ArcSwap::from_pointee(settings),
             notices,
@@ -192,8 +204,13 @@ impl Scheduler {
     }
 
     /// What is to be recorded of recipients that are settled: with each outcome the messages that follow from it,
-    /// reports among them. Each record is for a commit of its own.
-    pub async fn records(&self, message: &Message<File>, settled: Vec<Settled>) -> Vec<Record> {
+    /// reports among them. Each record is for a commit of its own; the first has the events.
+    pub async fn records(
+        &self,
+        message: &Message<File>,
+        settled: Vec<Settled>,
+        mut events: Vec<Event>,
+    ) -> Vec<Record> {
         let double_bounces = self.settings.load().queue.double_bounces;
         let mut records = Vec::with_capacity(1);
         // The other half is for what a report has besides the reasons.
@@ -201,9 +218,13 @@ impl Scheduler {
             let mut written = Vec::new();
             for ((reverse_path, occasion), reports) in reports(&mut part) {
                 let about = (&reverse_path, occasion);
-                written.extend(self.notices.report(message, about, &reports, double_bounces).await);
+                if let Some(report) = self.notices.report(message, about, &reports, double_bounces).await {
+                    events.extend(noted::reported(message.id, &report, about));
+                    written.push(report);
+                }
             }
-            records.push(Record::of(part, written));
+            let events = std::mem::take(&mut events);
+            records.push(Record { events, ..Record::of(part, written) });
         }
         records
     }
@@ -211,7 +232,8 @@ impl Scheduler {
     /// Records what came of an attempt. If that fails, the recipients are tried again later, and a
     /// repeat replaces its own file: nothing is lost.
     pub fn record(self: &Arc<Self>, id: QueueId, record: Record) {
-        let Record { outcomes, new, forwarded, telling } = record;
+        let Record { outcomes, new, forwarded, telling, events } = record;
+        let events = noted::with_new(id, events, &new, &forwarded);
         let numbers: Vec<u32> = outcomes.iter().map(|(number, _)| *number).collect();
         let (queue, runtime) = (self.queue.clone(), tokio::runtime::Handle::current());
         let scheduler = Arc::clone(self);
@@ -228,6 +250,7 @@ impl Scheduler {
                 });
             } else {
                 unrecorded.remove(&id);
+                events.into_iter().for_each(|event| scheduler.notes.note(event));
                 for Forwarded { admission, by, lines } in forwarded {
                     admission.made();
                     for line in lines {

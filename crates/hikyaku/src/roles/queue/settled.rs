@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use envelope::event::Event;
 use envelope::{Address, QueueId, ReversePath};
 use message::Occasion;
 use queue::{NewMessage, RecipientOutcome};
@@ -47,6 +48,9 @@ pub struct Record {
     pub new: Vec<NewMessage>,
     pub forwarded: Vec<Forwarded>,
     pub telling: Option<Telling>,
+    /// What the record of events is told once all of this is durable; of the new messages it is told
+    /// besides.
+    pub events: Vec<Event>,
 }
 
 impl Settled {

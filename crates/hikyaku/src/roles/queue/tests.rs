@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use envelope::event::{Delivery, Door, Event, ReportKind, What};
 use envelope::{
     AccountName, Address, BodyType, Destination, Entitlement, Envelope, EnvelopeId, Language, Limit,
     LimitReached, LocalAddress, Mailbox, MessageWishes, Notify as When, Provenance, Recipient,
@@ -38,6 +39,8 @@ struct Fellows {
     done: HashMap<String, (AccountName, Done)>,
     handed: Vec<Handed>,
     counted: Vec<(AccountName, usize, u64)>,
+    /// What was noted.
+    events: Vec<Event>,
     /// Why nothing is counted.
     not_counted: Option<NotCounted>,
     /// Why nothing is delivered to an address now.
@@ -106,6 +109,10 @@ fn answer_directory(fellows: &Shared, request: directory::Request) -> directory:
                 directory::Response::Counted
             }
         },
+        directory::Request::Note(events) => {
+            fellows.events.extend(events);
+            directory::Response::Done
+        }
         other => panic!("nobody should ask {other:?}"),
     }
 }
@@ -199,16 +206,20 @@ impl House {
         let ids = Ids(Arc::new(Mutex::new(QueueIds::new(1))));
         let (host, domain) = (settings.hostname.clone(), settings.domain.clone());
         let notices = Notices::new(known.clone(), ids.clone(), host, domain, UtcOffset::UTC);
+        let notes = EventNotes::new(known.client(), 30);
+        tokio::spawn(notes.clone().run());
         let key = GrantKey::new([7; 32]);
         let intake = Intake {
             queue: queue.clone(),
             addresses: known.clone(),
             notices: notices.clone(),
+            notes: notes.clone(),
             grant_key: key.clone(),
             most: settings.limits.clone(),
         };
         let (stop, stopping) = watch::channel(false);
-        let scheduler = Scheduler::new(queue.clone(), known, local, remote, settings, notices, ids);
+        let callees = Callees { addresses: known, local, remote, notes };
+        let scheduler = Scheduler::new(queue.clone(), callees, settings, notices, ids);
         tokio::spawn(scheduler.run(stopping));
         let arriving = Ids(Arc::new(Mutex::new(QueueIds::new(2))));
         House { queue, intake, arriving, fellows, key, stop, _spool: spool }
@@ -529,4 +540,45 @@ async fn a_postmaster_who_wants_no_double_bounces_gets_none() {
         House::configured(&[(POSTMASTER, "postmaster", kept())], "[queue]\ndouble_bounces = false\n").await;
     house.accept("gone@pobox.example", &["nobody@pobox.example"]);
     assert!(house.all_handed().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_record_hears_what_became_of_a_message_and_of_those_that_came_of_it() {
+    let forwards = forwarding(JOE, &[XYZ, "nobody@pobox.example"], true);
+    let house = House::open(&[(ABC, "abc", forwards), (XYZ, "xyz", kept()), (JOE, "joe", kept())]).await;
+    house.accept(JOE, &[ABC]);
+    house.all_handed().await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while house.fellows.lock().unwrap().events.len() < 8 {
+        assert!(Instant::now() < deadline, "{:#?}", house.fellows.lock().unwrap().events);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let events = house.fellows.lock().unwrap().events.clone();
+    let find = |wanted: &dyn Fn(&What) -> bool| {
+        let mut found = events.iter().filter(|event| wanted(&event.what));
+        let event = found.next().unwrap_or_else(|| panic!("{events:#?}"));
+        assert!(found.next().is_none(), "{events:#?}");
+        event
+    };
+    let delivered = |account_name: &str| {
+        let mailbox = Delivery::Mailbox(account(account_name));
+        find(&|what| matches!(what, What::Delivered { to, .. } if *to == mailbox)).queue_id.unwrap()
+    };
+    let original = delivered("abc");
+    let forward = find(&|what| matches!(what, What::Forwarded { .. }));
+    let What::Forwarded { recipient, id, to } = &forward.what else { panic!() };
+    assert_eq!((forward.queue_id, recipient.to_string(), to.len()), (Some(original), ABC.to_string(), 2));
+    assert_eq!(delivered("xyz"), *id);
+    let failed = find(&|what| matches!(what, What::Failed { .. }));
+    assert_eq!(failed.queue_id, Some(*id));
+    let door = Door::Forward { of: original };
+    let accepted = find(&|what| matches!(what, What::Accepted(accepted) if accepted.door == door));
+    assert_eq!(accepted.queue_id, Some(*id));
+    let reported = find(&|what| matches!(what, What::Reported { kind: ReportKind::Failure, .. }));
+    let What::Reported { id: report, to, .. } = &reported.what else { panic!() };
+    assert_eq!((reported.queue_id, to.to_string()), (Some(*id), JOE.to_string()));
+    let door = Door::Report { of: *id };
+    let accepted = find(&|what| matches!(what, What::Accepted(accepted) if accepted.door == door));
+    assert_eq!(accepted.queue_id, Some(*report));
+    assert_eq!((delivered("joe"), events.len()), (*report, 8));
 }
