@@ -85,7 +85,12 @@ impl std::fmt::Debug for Resolver {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.shown.load_full()
+        self.0.shown.load_full().or_else(|| {
+            // The first client of a server that has just started may be here before the certificate.
+            let refresh = Arc::clone(&self.0).refresh();
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(refresh));
+            self.0.shown.load_full()
+        })
     }
 }
 
