@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 use envelope::event::Words;
-use envelope::{AccountName, Envelope, QueueId};
+use envelope::{AccountName, Address, Envelope, QueueId, ReversePath};
 use link::grant::RelayGrant;
 use link::services::queue::{Arrival, INLINE_MAX, NotAccepted, Queue, Request, Response};
 use link::{CallError, Client, Parcel};
@@ -32,8 +32,10 @@ pub struct Draft {
 pub struct Taken {
     /// Its name.
     pub id: QueueId,
-    /// From whom, to whom.
-    pub envelope: Envelope,
+    /// From whom.
+    pub reverse_path: ReversePath,
+    /// To whom.
+    pub recipients: Vec<Address>,
     /// When it began, in microseconds since 1970.
     pub arrived: u64,
     /// The customer who sent it.
@@ -110,7 +112,8 @@ impl Draft {
         }
         let Some(arrival) = self.arrival.take() else { return Err(NotAccepted::TryLater) };
         let (id, arrived, size) = (arrival.id, arrival.arrived, self.size);
-        let envelope = arrival.envelope.clone();
+        let reverse_path = arrival.envelope.reverse_path().clone();
+        let recipients = arrival.envelope.recipients().iter().map(|to| to.address().clone()).collect();
         let account = arrival.relay.as_ref().map(|grant| grant.sender().account.clone());
         let (request, raw) = if self.begun {
             (Request::AcceptBlob(arrival), Bytes::new())
@@ -120,7 +123,7 @@ impl Draft {
         match self.queue.call_until_answered(request, raw.clone()).await.map(|answer| answer.value) {
             Ok(Response::Accepted(accepted)) if accepted == id => {
                 let message_id = self.message_id.take().or_else(|| message_id(&raw));
-                Ok(Taken { id, envelope, arrived, account, size, message_id })
+                Ok(Taken { id, reverse_path, recipients, arrived, account, size, message_id })
             }
             answer => Err(refusal(answer)),
         }

@@ -9,13 +9,12 @@ use super::super::unix_micros;
 
 /// The queue took this message.
 pub fn accepted(client: IpAddr, taken: Taken) -> Event {
-    let Taken { id, envelope, arrived, account, size, message_id } = taken;
-    let recipients = envelope.recipients().iter().map(|recipient| recipient.address().clone()).collect();
+    let Taken { id, reverse_path, recipients, arrived, account, size, message_id } = taken;
     let accepted = Accepted {
         door: if account.is_some() { Door::Submission } else { Door::Mx },
         client: Some(client),
         account,
-        reverse_path: envelope.reverse_path().clone(),
+        reverse_path,
         recipients,
         size,
         message_id,
