@@ -62,6 +62,10 @@ fn a_peer_that_says_not_now_is_asked_again_by_the_schedule() {
     assert_eq!(fate(&house, "other@there.example")["event"], "delivered");
     assert_eq!(peer.messages(), 1);
     assert!(house.messages("abc").is_empty(), "nobody is told that it failed");
+    // The next time, which an operator brings forward, it gets in.
+    house.ran(&["queue", "retry", "--recipient", "friend@there.example"], "");
+    house.wait_for_an_empty_queue();
+    assert_eq!(peer.messages(), 2);
 }
 
 /// It takes a message, and then says nothing more: what goes elsewhere does not wait for it. Not a clock

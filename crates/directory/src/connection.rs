@@ -45,7 +45,7 @@ pub(crate) fn open_writer(path: &Path, busy_timeout: Duration) -> rusqlite::Resu
 pub(crate) fn open_reader(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, busy_timeout)?;
     // In KiB, taken as they are needed: 100,000 accounts fit.
-    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
     Ok(connection)
 }
 

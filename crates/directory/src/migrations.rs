@@ -24,6 +24,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("files", include_str!("migrations/0007_files.sql")),
     ("prefixes", include_str!("migrations/0008_prefixes.sql")),
     ("audit_accounts", include_str!("migrations/0009_audit_accounts.sql")),
+    ("accounts_for_mail", include_str!("migrations/0010_accounts_for_mail.sql")),
 ];
 
 /// The latest schema that this version knows.

@@ -199,7 +199,7 @@ impl Lookup<'_> {
                 "SELECT accounts.name, maildir,
                      coalesce(overrides.sub_domain_addresses, plans.sub_domain_addresses),
                      coalesce(overrides.quota_bytes, plans.quota_bytes)
-                 FROM accounts JOIN plans ON plans.id = coalesce(plan, 1)
+                 FROM accounts INDEXED BY accounts_for_mail JOIN plans ON plans.id = coalesce(plan, 1)
                  LEFT JOIN overrides ON account = accounts.id WHERE accounts.name = ?1",
             )?
             .query_row([name.as_str()], |row| {

@@ -181,6 +181,8 @@ pub struct Remote {
     pub concurrency: usize,
     /// Deliveries at the same time, to one destination.
     pub destination_concurrency: usize,
+    /// Messages a minute that begin to go to one destination; 0 means as many as it takes.
+    pub destination_rate: u32,
     /// Messages that go over one connection.
     pub messages_per_connection: usize,
     /// The port of hosts that the DNS names.
@@ -198,6 +200,7 @@ impl Default for Remote {
             tls: TlsPolicy::default(),
             concurrency: 500,
             destination_concurrency: 20,
+            destination_rate: 0,
             messages_per_connection: 100,
             port: 25,
             name_servers: Vec::new(),

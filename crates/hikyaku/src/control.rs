@@ -169,6 +169,8 @@ pub struct Outward {
     pub tls: TlsPolicy,
     /// Deliveries at the same time, to one destination.
     pub destination_concurrency: usize,
+    /// Messages a minute to one destination; 0: as many as it takes.
+    pub destination_rate: u32,
     /// Messages that go over one connection.
     pub messages_per_connection: usize,
     /// The port of hosts that the DNS names.

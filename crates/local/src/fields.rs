@@ -105,7 +105,10 @@ fn look(way: &mut Way, own: &str, line: &[u8]) -> Go {
         way.hops += 1;
     } else if let Some(value) = value_of("Delivered-To:") {
         way.hops += 1;
-        way.looping |= String::from_utf8_lossy(value).trim().to_lowercase() == own;
+        let value = String::from_utf8_lossy(value).trim().to_lowercase();
+        // Its domain may stand there in A-labels.
+        let same = |address: Address| address.to_string() == own;
+        way.looping |= value == own || value.parse().is_ok_and(same);
     }
     Go::On
 }
@@ -145,6 +148,14 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(way(message).looping, looping, "{message:?}");
+        }
+    }
+
+    #[test]
+    fn a_loop_is_seen_in_the_other_form_of_an_international_domain() {
+        for written in ["abc@例え.テスト", "ABC@XN--R8JZ45G.xn--zckzah"] {
+            let message = Content::Memory(format!("Delivered-To: {written}\r\n\r\n").into());
+            assert!(Way::of(&message, &address("abc@例え.テスト")).unwrap().looping, "{written}");
         }
     }
 

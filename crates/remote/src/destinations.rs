@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// How fast, and when not.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,8 @@ pub struct Pace {
     pub concurrency_first: usize,
     /// How long a message waits for its turn before it is deferred.
     pub turn: Duration,
+    /// How much later than the last one to the same destination a message begins; nothing by default.
+    pub interval: Duration,
     /// The first pause after a destination could not be reached.
     pub pause: Duration,
     /// The longest.
@@ -34,6 +36,7 @@ impl Default for Pace {
             concurrency_max: 20,
             concurrency_first: 5,
             turn: Duration::from_secs(60),
+            interval: Duration::ZERO,
             pause: Duration::from_secs(30),
             pause_max: Duration::from_secs(30 * 60),
         }
@@ -102,6 +105,8 @@ struct Destination {
     paused_until: Option<Instant>,
     halved: Option<Instant>,
     used: Instant,
+    /// When the next message may begin.
+    next: Instant,
     last_trouble: Option<String>,
     turn: Arc<Notify>,
 }
@@ -136,7 +141,7 @@ impl Destinations {
     pub(crate) async fn turn(&self, name: &Arc<str>) -> Result<Turn, NotNow> {
         let until = Instant::now() + self.pace.turn;
         loop {
-            let called = {
+            let (called, begins) = {
                 let mut known = self.lock();
                 let now = Instant::now();
                 let destination = known.destination(name, &self.pace, now);
@@ -144,16 +149,26 @@ impl Destinations {
                     return Err(NotNow::Paused(pause, destination.last_trouble.clone().unwrap_or_default()));
                 }
                 if destination.active < destination.limit() {
+                    let begins = destination.next.max(now);
+                    if begins > until {
+                        return Err(NotNow::Busy);
+                    }
                     destination.active += 1;
                     destination.used = now;
-                    return Ok(Turn {
-                        destinations: self.clone(),
-                        name: Arc::clone(name),
-                        verdict: Verdict::Unknown,
-                    });
+                    destination.next = begins + self.pace.interval;
+                    (None, begins)
+                } else {
+                    destination.waiting += 1;
+                    (Some(Arc::clone(&destination.turn)), now)
                 }
-                destination.waiting += 1;
-                Arc::clone(&destination.turn)
+            };
+            let Some(called) = called else {
+                let turn =
+                    Turn { destinations: self.clone(), name: Arc::clone(name), verdict: Verdict::Unknown };
+                if begins > Instant::now() {
+                    sleep_until(begins).await;
+                }
+                return Ok(turn);
             };
             let waiting = Waiting { destinations: self, name };
             let mut called = pin!(called.notified());
@@ -256,6 +271,7 @@ impl Known {
             paused_until: None,
             halved: None,
             used: now,
+            next: now,
             last_trouble: None,
             turn: Arc::default(),
         })
@@ -351,6 +367,30 @@ mod tests {
         assert_eq!(destinations.health()[0].last_trouble.as_deref(), Some("421"));
         attempt(&destinations, Verdict::Good).await;
         assert_eq!(destinations.health()[0].failures, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_destination_with_a_rate_gets_no_more_than_that() {
+        let pace = Pace { interval: Duration::from_secs(2), turn: Duration::from_secs(7), ..pace() };
+        let destinations = Destinations::new(pace);
+        let begun = Instant::now();
+        let mut turns = Vec::new();
+        for number in 0..4u32 {
+            turns.push(destinations.turn(&name()).await.unwrap_or_else(|why| panic!("{why:?}")));
+            assert_eq!(begun.elapsed().as_secs(), u64::from(2 * number));
+        }
+        drop(turns);
+        // Elsewhere nobody waits; and who would wait for too long is told so.
+        destinations
+            .turn(&"y.example".into())
+            .await
+            .unwrap_or_else(|why| panic!("{why:?}"))
+            .end(Verdict::Good);
+        assert_eq!(begun.elapsed().as_secs(), 6);
+        let slow = Pace { interval: Duration::from_secs(60), ..pace };
+        let destinations = Destinations::new(slow);
+        attempt(&destinations, Verdict::Good).await;
+        assert!(matches!(destinations.turn(&name()).await, Err(NotNow::Busy)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -69,6 +69,10 @@ fn settings(name: String, outward: &Outward) -> Settings {
             concurrency_max,
             concurrency_first: pace.concurrency_first.min(concurrency_max),
             turn: TURN,
+            interval: match outward.destination_rate {
+                0 => Duration::ZERO,
+                rate => Duration::from_secs(60) / rate,
+            },
             ..pace
         },
         ..Settings::new(name)

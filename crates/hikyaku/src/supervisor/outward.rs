@@ -22,6 +22,7 @@ pub fn of(config: &Config, doors: &[(Role, Door, TcpListener)]) -> Outward {
         routes: remote.routes.to_string(),
         tls: remote.tls,
         destination_concurrency: remote.destination_concurrency,
+        destination_rate: remote.destination_rate,
         messages_per_connection: remote.messages_per_connection,
         port: remote.port,
         name_servers: remote.name_servers.clone(),

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
-use envelope::{Address, Envelope, Lineage, Provenance, QueueId, Recipient, RecipientWishes, ReversePath};
+use envelope::{
+    Address, Envelope, Host, Lineage, Provenance, QueueId, Recipient, RecipientWishes, ReversePath,
+};
 use link::services::local::Forward;
 use queue::{Body, Message, NewMessage, StoredBody};
 
@@ -13,6 +15,17 @@ use crate::roles::unix_micros;
 
 /// Octets that are copied of a large body at a time.
 const PIECE: usize = 256 << 10;
+
+/// An address as it may stand in a header that is not in UTF-8, if it can: the message need not be
+/// SMTPUTF8 for its domain alone.
+fn in_header(address: &Address) -> String {
+    match &address.host {
+        Host::Domain(domain) if !address.needs_smtputf8() => {
+            format!("{}@{}", address.local_part, domain.to_ascii())
+        }
+        _ => address.to_string(),
+    }
+}
 
 /// The messages that carry these forwards of `message`, which `by` forwards: one for each.
 ///
@@ -30,7 +43,7 @@ pub async fn messages(
     lineage: &Lineage,
     wishes: &RecipientWishes,
 ) -> Result<Vec<NewMessage>, String> {
-    let on_top = Bytes::from(format!("Delivered-To: {by}\r\n"));
+    let on_top = Bytes::from(format!("Delivered-To: {}\r\n", in_header(by)));
     let count = forwards.len();
     let mut messages = Vec::with_capacity(count);
     for Forward { reverse_path, to } in forwards {
