@@ -25,6 +25,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("prefixes", include_str!("migrations/0008_prefixes.sql")),
     ("audit_accounts", include_str!("migrations/0009_audit_accounts.sql")),
     ("accounts_for_mail", include_str!("migrations/0010_accounts_for_mail.sql")),
+    ("programs_of_customers", include_str!("migrations/0011_programs_of_customers.sql")),
 ];
 
 /// The latest schema that this version knows.

@@ -29,7 +29,10 @@ pub use hosted::{Destination, DomainKind, HostedDomain, LocalAddress, Prefix};
 pub use network::Network;
 pub use path::{ForwardPath, ReversePath};
 pub use plan::{Limit, NamedPlan, Overrides, Plan, PlanName};
-pub use policy::{Client, Entitlement, Recipient, Refusal, Sender, SenderRule, authorise, authorise_author};
+pub use policy::{
+    Client, Entitlement, NotAScriptAuthor, Recipient, Refusal, ScriptAuthor, Sender, SenderRule, authorise,
+    authorise_author,
+};
 pub use provenance::{Lineage, Provenance, Reached};
 pub use queue_id::{QueueId, QueueIds};
 pub use sending_limit::{LimitReached, SendingLimit};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::account::AccountName;
+use crate::policy::ScriptAuthor;
 
 /// The most of something that an account may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +154,22 @@ impl Allowance for Limit {
     }
 }
 
+impl Allowance for ScriptAuthor {
+    const WANTED: &str = "own, keep or reply-to";
+    fn number(self) -> i64 {
+        match self {
+            ScriptAuthor::Own => 0,
+            ScriptAuthor::Keep => 1,
+            ScriptAuthor::ReplyTo => 2,
+        }
+    }
+    fn of_number(number: i64) -> Option<ScriptAuthor> {
+        [ScriptAuthor::Own, ScriptAuthor::Keep, ScriptAuthor::ReplyTo]
+            .into_iter()
+            .find(|value| value.number() == number)
+    }
+}
+
 fn parse<T: Allowance>(name: &'static str, value: &str) -> Result<T, NotAnAllowance> {
     value.parse().map_err(|_| NotAnAllowance::Value { name, value: value.into(), wanted: T::WANTED })
 }
@@ -286,6 +303,8 @@ plan! {
     programs: bool = false,
     /// Whether delivery instructions may name Maildirs and mbox files besides the mailbox.
     files: bool = false,
+    /// As whom the account's programs may write on this machine (`sendmail`).
+    script_author: ScriptAuthor = ScriptAuthor::Own,
 }
 
 #[cfg(test)]
@@ -346,8 +365,8 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_are_a_plan_of_just_these_numbers_or_none(
-            numbers in prop::collection::vec(-2i64..12, 0..14),
-            nulls in prop::collection::vec(prop::option::of(-2i64..12), 0..14),
+            numbers in prop::collection::vec(-2i64..12, 0..15),
+            nulls in prop::collection::vec(prop::option::of(-2i64..12), 0..15),
         ) {
             if let Some(plan) = Plan::of_numbers(&numbers) {
                 prop_assert_eq!(&plan.numbers()[..], &numbers[..Plan::NAMES.len()]);

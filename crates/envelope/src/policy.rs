@@ -1,6 +1,7 @@
 //! Who may send where. Pure rules: facts go in, a [`Recipient`] or a [`Refusal`] comes out.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -36,6 +37,8 @@ pub enum Entitlement {
     Authentication,
     /// A mailbox check from the same address some minutes ago (POP before SMTP).
     Window,
+    /// The user id of a program on this machine, as the kernel says it.
+    LocalUser,
 }
 
 /// As whom a customer may send.
@@ -47,6 +50,46 @@ pub enum SenderRule {
     Account,
     /// As any address that is hosted here: the rule as the provider published it.
     Domain,
+}
+
+/// As whom the programs of an account may write on this machine: contact forms put the visitor into
+/// From. The envelope's sender is the account's own in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScriptAuthor {
+    /// As who else sends: mail by somebody else is refused.
+    #[default]
+    Own,
+    /// As anybody: the header stays as it is, and a sender in the envelope that is not the account's
+    /// gives way to its own address.
+    Keep,
+    /// As anybody, but the account's address takes his place in From, and his goes to Reply-To.
+    ReplyTo,
+}
+
+impl fmt::Display for ScriptAuthor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            ScriptAuthor::Own => "own",
+            ScriptAuthor::Keep => "keep",
+            ScriptAuthor::ReplyTo => "reply-to",
+        })
+    }
+}
+
+/// The text is none of `own`, `keep` and `reply-to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("it is own, keep or reply-to")]
+pub struct NotAScriptAuthor;
+
+impl FromStr for ScriptAuthor {
+    type Err = NotAScriptAuthor;
+    fn from_str(text: &str) -> Result<ScriptAuthor, NotAScriptAuthor> {
+        [ScriptAuthor::Own, ScriptAuthor::Keep, ScriptAuthor::ReplyTo]
+            .into_iter()
+            .find(|author| author.to_string() == text)
+            .ok_or(NotAScriptAuthor)
+    }
 }
 
 /// An address that this server agreed to carry mail to.

@@ -6,12 +6,13 @@
 //! ```
 //! What belongs to customers (accounts, addresses, passwords) is not here but in the directory.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use directory::WindowLength;
-use envelope::{Domain, Network, SenderRule};
+use envelope::{AccountName, Domain, Network, SenderRule};
 use remote::{Routes, TlsPolicy};
 use serde::{Deserialize, Serialize};
 
@@ -53,12 +54,16 @@ pub struct Config {
     /// Mail to other hosts.
     #[serde(default)]
     pub remote: Remote,
+    /// Programs of this machine that send.
+    #[serde(default)]
+    pub sendmail: Sendmail,
     /// System users of the roles.
     #[serde(default)]
     pub users: Users,
 }
 
-fn default_data() -> PathBuf {
+/// Where data lies unless the configuration says.
+pub fn default_data() -> PathBuf {
     PathBuf::from("/var/lib/hikyaku")
 }
 
@@ -274,6 +279,49 @@ pub struct Users {
     pub shared: bool,
 }
 
+/// Programs of this machine that send: CGI scripts and all who call `sendmail`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sendmail {
+    /// Whether `sendmail` takes just the options that the provider published.
+    pub strict: bool,
+    /// Whether mail is kept in the drop directory while the server is down.
+    pub spool: bool,
+    /// The group whose members may leave mail there.
+    pub spool_group: String,
+    /// Whether `QMAILQUEUE` in a caller's environment is honoured.
+    pub qmailqueue: bool,
+    /// As whom programs send whose user is nobody's.
+    pub unmapped: Unmapped,
+    /// Users of this machine, by name or number, and the accounts as which their programs send. Besides
+    /// these there are those of `hikyaku account add --uid`.
+    pub users: BTreeMap<String, AccountName>,
+}
+
+impl Default for Sendmail {
+    fn default() -> Self {
+        Sendmail {
+            strict: false,
+            spool: true,
+            spool_group: "hikyaku-drop".into(),
+            qmailqueue: true,
+            unmapped: Unmapped::default(),
+            users: BTreeMap::new(),
+        }
+    }
+}
+
+/// As whom programs send whose user is nobody's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unmapped {
+    /// As the account `anonymous`, whose address is `anonymous@` this host.
+    #[default]
+    Anonymous,
+    /// They may not.
+    Refuse,
+}
+
 /// Customers who send.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -384,6 +432,7 @@ impl Config {
         differs("[listen]", old.listen != new.listen);
         differs("[log]", old.log != new.log);
         differs("[users]", old.users != new.users);
+        differs("[sendmail] spool_group", old.sendmail.spool_group != new.sendmail.spool_group);
         differs("[sending] pop_window", old.sending.pop_window != new.sending.pop_window);
         let windowless = |config: &Config| config.sending.windowless_networks.clone();
         differs("[sending] windowless_networks", windowless(&old) != windowless(&new));
@@ -406,7 +455,8 @@ impl Config {
         };
         let sending = Sending { sender_rule: new.sending.sender_rule, ..old.sending.clone() };
         let remote = Remote { routes: new.remote.routes, tls: new.remote.tls, ..old.remote.clone() };
-        (Config { limits: new.limits, tls: new.tls, queue, sending, remote, ..old }, later)
+        let sendmail = Sendmail { spool_group: old.sendmail.spool_group.clone(), ..new.sendmail };
+        (Config { limits: new.limits, tls: new.tls, queue, sending, remote, sendmail, ..old }, later)
     }
 
     /// The ways to other domains.
@@ -440,6 +490,11 @@ impl Config {
     /// Keys that were made here.
     pub fn keys_dir(&self) -> PathBuf {
         self.data.join("keys")
+    }
+
+    /// Where mail of this machine's programs lies that came while the server was down.
+    pub fn drop_dir(&self) -> PathBuf {
+        self.data.join("drop")
     }
 
     /// Sockets for the command line.

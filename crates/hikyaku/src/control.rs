@@ -17,7 +17,7 @@ use link::{Frame, Kind, frame};
 use remote::TlsPolicy;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Delivery, Limits, Log, Queue, Sending};
+use crate::config::{Config, Delivery, Limits, Log, Queue, Sending, Sendmail};
 
 /// The roles, in the order in which they are started: who is called before who calls.
 #[derive(
@@ -198,6 +198,8 @@ pub struct Settings {
     pub log: Log,
     /// Customers who send.
     pub sending: Sending,
+    /// Programs of this machine that send.
+    pub sendmail: Sendmail,
     /// Delivery to mailboxes.
     pub delivery: Delivery,
     /// Deliveries to other hosts at the same time, and of them to one destination.
@@ -221,6 +223,8 @@ pub struct Paths {
     pub programs: PathBuf,
     /// Keys made here.
     pub keys: PathBuf,
+    /// Where programs leave mail while the server is down.
+    pub drop: PathBuf,
 }
 
 impl Paths {
@@ -240,6 +244,7 @@ impl Settings {
             queue: config.queue.clone(),
             log: config.log.clone(),
             sending: config.sending.clone(),
+            sendmail: config.sendmail.clone(),
             delivery: config.delivery.clone(),
             remote_concurrency: (config.remote.concurrency, config.remote.destination_concurrency),
             allow_plaintext_login: config.tls.allow_plaintext_login,
@@ -249,6 +254,7 @@ impl Settings {
                 mail: config.mail_dir(),
                 programs: config.programs_dir(),
                 keys: config.keys_dir(),
+                drop: config.drop_dir(),
             },
         }
     }

@@ -8,6 +8,7 @@ mod control;
 mod logging;
 mod privileges;
 mod roles;
+mod sendmail_note;
 mod supervisor;
 
 use std::process::ExitCode;

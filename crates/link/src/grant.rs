@@ -50,6 +50,7 @@ impl GrantKey {
         let by: &[u8] = match sender.entitlement {
             Entitlement::Authentication => b"authentication",
             Entitlement::Window => b"window",
+            Entitlement::LocalUser => b"local user",
         };
         self.seal([b"relay", sender.account.as_str().as_bytes(), by], expires)
     }

@@ -407,7 +407,7 @@ impl Visit<'_> {
 fn login_failure(answer: Result<directory::Response, Refusal>) -> AuthenticationFailure {
     match answer {
         Ok(directory::Response::LoginRefused(refused)) => match refused {
-            LoginRefused::Credentials => AuthenticationFailure::Credentials,
+            LoginRefused::Credentials | LoginRefused::UnknownUser => AuthenticationFailure::Credentials,
             LoginRefused::Suspended => AuthenticationFailure::Suspended,
             LoginRefused::ReceiveOnly => AuthenticationFailure::ReceiveOnly,
             LoginRefused::TooManyFailures => AuthenticationFailure::TooManyFailures,

@@ -12,7 +12,7 @@ pub use rules::{
 use std::net::IpAddr;
 
 use envelope::event::{self, Summary};
-use envelope::{AccountName, Address, Destination, Language, LimitReached};
+use envelope::{AccountName, Address, Destination, Language, LimitReached, ScriptAuthor};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
@@ -58,6 +58,8 @@ pub enum Request {
     /// May this account still send? It may have been suspended since it logged in, or have sent as much
     /// as it may for now. Asking counts nothing.
     MaySend(AccountName),
+    /// As whom does a program send that runs under this user id?
+    LocalUser(u32),
     /// Is there room for a message in the mailbox that this address fills?
     Room {
         /// An address of ours.
@@ -118,6 +120,17 @@ pub struct ScramProof {
     pub proof: [u8; 32],
 }
 
+/// As whom a program of this machine sends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LocalUser {
+    /// What entitles it.
+    pub grant: RelayGrant,
+    /// The account's own address, by which reports reach it.
+    pub address: Address,
+    /// As whom it may write.
+    pub author: ScriptAuthor,
+}
+
 /// What is answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Response {
@@ -141,6 +154,8 @@ pub enum Response {
     /// The proof is right, and the person may send: `ServerSignature`, by which the server proves
     /// itself too.
     ScramProved(RelayGrant, [u8; 32]),
+    /// As whom a program of this machine sends.
+    LocalUser(Box<LocalUser>),
     /// Not now: the account has sent as much as it may.
     LimitReached(LimitReached),
     /// Whether there is room.
@@ -176,6 +191,8 @@ pub enum LoginRefused {
     Suspended,
     /// It may receive and read, not send.
     ReceiveOnly,
+    /// The user id is nobody's, and such may not send.
+    UnknownUser,
     /// Too many attempts failed from there of late: wait.
     TooManyFailures,
     /// Too busy, or the store does not answer.

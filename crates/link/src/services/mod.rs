@@ -7,3 +7,4 @@ pub mod maildrop;
 pub mod programs;
 pub mod queue;
 pub mod remote;
+pub mod submit;
