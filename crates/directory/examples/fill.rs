@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             language: Language::Ja,
             operator: false,
             plan: None,
+            uids: Vec::new(),
         };
         store.add_account(new, &Actor::Server)?;
         store.import_instructions(&name, texts.clone(), |_, _| Ok(()), &Actor::Server)?;

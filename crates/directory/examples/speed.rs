@@ -23,7 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     store.add_domain("pobox.example".parse()?, DomainKind::Provider, &who)?;
     let password = Some(NewPassword::Password(Password::new("abc-try".into())?));
     let name = "abc".parse()?;
-    let new = NewAccount { name, password, language: Language::Ja, operator: true, plan: None };
+    let new =
+        NewAccount { name, password, language: Language::Ja, operator: true, plan: None, uids: Vec::new() };
     store.add_account(new, &who)?;
     store.add_domain(
         "shop.example".parse()?,

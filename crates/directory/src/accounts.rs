@@ -5,6 +5,7 @@ use std::path::Path;
 use envelope::{Account, AccountName, AccountState, Domain, Language, Mailbox, PlanName};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use crate::anonymous::anonymous;
 use crate::audit::{Actor, Change};
 use crate::error::{ChangeError, StoreError};
 use crate::password::Password;
@@ -12,7 +13,7 @@ use crate::password_hash::PasswordHash;
 use crate::scram::{self, ScramKeys};
 use crate::store::{Settings, Store, Trail, unix_now};
 use crate::upgrade::Credentials;
-use crate::{app_passwords, domains, plans, rows};
+use crate::{app_passwords, domains, local_users, plans, rows};
 
 /// An account to be made.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct NewAccount {
     pub operator: bool,
     /// Its plan; none means the default plan.
     pub plan: Option<PlanName>,
+    /// Users of this machine, by their ids, whose programs send as it.
+    pub uids: Vec<u32>,
 }
 
 /// The password of a new account.
@@ -48,13 +51,18 @@ pub struct AccountChanges {
     /// Allowances by their names, and what it has otherwise than its plan says; none, that it has what
     /// the plan says again.
     pub allowances: Vec<(String, Option<String>)>,
+    /// User ids of this machine whose programs send as it from now on.
+    pub uids_added: Vec<u32>,
+    /// User ids of this machine whose programs send as it no longer.
+    pub uids_removed: Vec<u32>,
 }
 
 impl Store {
     /// Makes an active account. Its Maildir is named, not made.
     ///
     /// # Errors
-    /// If the name is taken, the name's sub-domain is hosted for somebody else, or there is no such plan.
+    /// If the name is taken or reserved, the name's sub-domain is hosted for somebody else, there is no such
+    /// plan, or a user id is root's or another account's.
     pub fn add_account(&self, new: NewAccount, who: &Actor) -> Result<Account, ChangeError> {
         self.add_account_after(new, who, |_| Ok(()))
     }
@@ -108,7 +116,10 @@ impl Store {
     }
 
     fn with_credentials(&self, new: NewAccount) -> Result<Adding, ChangeError> {
-        let NewAccount { name, password, language, operator, plan } = new;
+        let NewAccount { name, password, language, operator, plan, uids } = new;
+        if name == anonymous() {
+            return Err(ChangeError::Reserved(name));
+        }
         let (hash, keys) = match password {
             None => (None, None),
             Some(NewPassword::Password(password)) => {
@@ -117,13 +128,14 @@ impl Store {
             }
             Some(NewPassword::Hash(hash)) => (Some(hash.as_str().to_owned()), None),
         };
-        Ok(Adding { name, hash, keys, language, operator, plan })
+        Ok(Adding { name, hash, keys, language, operator, plan, uids })
     }
 
     /// Changes an account: all of it, or nothing.
     ///
     /// # Errors
-    /// If there is no such account or plan, no such allowance, or a value does not suit it.
+    /// If there is no such account or plan, no such allowance, a value does not suit it, a user id is root's
+    /// or another account's, or one to be taken away is not its own.
     pub fn change_account(
         &self,
         name: &AccountName,
@@ -150,7 +162,11 @@ impl Store {
                 plans::write_overrides(change, id, &overrides)?;
                 trail.note(&Change::OverridesSet(name, &overrides))?;
             }
-            Ok(())
+            changes
+                .uids_removed
+                .iter()
+                .try_for_each(|uid| local_users::unmap(change, trail, id, name, *uid))?;
+            changes.uids_added.iter().try_for_each(|uid| local_users::map(change, trail, id, name, *uid))
         })
     }
 
@@ -250,16 +266,18 @@ impl Store {
 }
 
 /// An account to be made, and what is stored of its password.
-struct Adding {
-    name: AccountName,
-    hash: Option<String>,
-    keys: Option<ScramKeys>,
-    language: Language,
-    operator: bool,
-    plan: Option<PlanName>,
+pub(crate) struct Adding {
+    pub(crate) name: AccountName,
+    pub(crate) hash: Option<String>,
+    pub(crate) keys: Option<ScramKeys>,
+    pub(crate) language: Language,
+    pub(crate) operator: bool,
+    pub(crate) plan: Option<PlanName>,
+    pub(crate) uids: Vec<u32>,
 }
 
-fn add(
+/// Makes an account, but not its Maildir.
+pub(crate) fn add(
     change: &Connection,
     trail: &mut Trail<'_>,
     new: &Adding,
@@ -295,6 +313,7 @@ fn add(
         plans::assign(change, id, plan)?;
         trail.note(&Change::PlanAssigned(name, plan))?;
     }
+    new.uids.iter().try_for_each(|uid| local_users::map(change, trail, id, name, *uid))?;
     account(change, name, settings)?.ok_or_else(|| ChangeError::NoSuchAccount(name.clone()))
 }
 
@@ -325,7 +344,8 @@ pub(crate) fn read_mailbox(row: &Row<'_>, first: usize, maildir_root: &Path) -> 
     Ok(Mailbox { account: rows::parsed(row, first)?, maildir })
 }
 
-fn account(
+/// The account of this name, if there is one.
+pub(crate) fn account(
     connection: &Connection,
     name: &AccountName,
     settings: &Settings,
@@ -447,6 +467,7 @@ mod tests {
                 plan: Some(plan.parse().unwrap()),
                 language: Some(Language::En),
                 allowances,
+                ..AccountChanges::default()
             };
             store.change_account(&name("abc"), &changes, &WHO)
         };

@@ -98,6 +98,8 @@ pub(crate) enum Change<'a> {
     PlanRemoved(&'a PlanName),
     PlanAssigned(&'a AccountName, &'a PlanName),
     OverridesSet(&'a AccountName, &'a Overrides),
+    LocalUserMapped(&'a AccountName, u32),
+    LocalUserUnmapped(&'a AccountName, u32),
     WindowsClosed(&'a AccountName),
     PasswordHashSet(&'a AccountName),
     PasswordStoredAnew(&'a AccountName),
@@ -127,6 +129,8 @@ impl Change<'_> {
             | Change::LanguageSet(account, _)
             | Change::PlanAssigned(account, _)
             | Change::OverridesSet(account, _)
+            | Change::LocalUserMapped(account, _)
+            | Change::LocalUserUnmapped(account, _)
             | Change::WindowsClosed(account)
             | Change::PasswordHashSet(account)
             | Change::PasswordStoredAnew(account)
@@ -178,6 +182,10 @@ impl fmt::Display for Change<'_> {
             Change::PlanAssigned(account, plan) => write!(f, "account {account} given plan {plan}"),
             Change::OverridesSet(account, overrides) => {
                 write!(f, "account {account} has, whatever its plan says, {overrides}")
+            }
+            Change::LocalUserMapped(account, uid) => write!(f, "programs of uid {uid} send as {account}"),
+            Change::LocalUserUnmapped(account, uid) => {
+                write!(f, "programs of uid {uid} no longer send as {account}")
             }
             Change::WindowsClosed(account) => write!(f, "relay windows of {account} closed"),
             Change::PasswordHashSet(account) => write!(f, "password of {account} set by a hash of it"),

@@ -103,6 +103,40 @@ pub enum ChangeError {
         "there is already an account {0}; choose another name, or change it by `hikyaku account passwd {0}`"
     )]
     AccountExists(AccountName),
+    /// The server makes this account itself.
+    #[error(
+        "the account {0} is for programs of this machine whose user is no account's; the server makes it itself \
+         where `[sendmail] unmapped = \"anonymous\"` says so; choose another name"
+    )]
+    Reserved(AccountName),
+    /// Programs of this user send as another account.
+    #[error(
+        "programs of uid {uid} send as account {account} already; end that first by \
+         `hikyaku account set {account} --no-uid {uid}`"
+    )]
+    LocalUserTaken {
+        /// The user.
+        uid: u32,
+        /// As whom they send.
+        account: AccountName,
+    },
+    /// Programs of root are the operator's.
+    #[error(
+        "programs of root (uid 0) send as the postmaster, who is the oldest operator; name another user, or say \
+         otherwise in [sendmail.users] of hikyaku.toml"
+    )]
+    LocalUserIsRoot,
+    /// Programs of this user do not send as this account.
+    #[error(
+        "programs of uid {uid} do not send as account {account} by the directory; `hikyaku account show {account}` \
+         shows which do"
+    )]
+    NoSuchLocalUser {
+        /// The account.
+        account: AccountName,
+        /// The user.
+        uid: u32,
+    },
     /// No account has this name.
     #[error("there is no account {0}; `hikyaku account list` shows those there are")]
     NoSuchAccount(AccountName),

@@ -73,5 +73,12 @@ pub(crate) fn virtual_of(owner: &str) -> DomainKind {
 }
 
 pub(crate) fn new_account(text: &str) -> NewAccount {
-    NewAccount { name: name(text), password: None, language: Language::Ja, operator: false, plan: None }
+    NewAccount {
+        name: name(text),
+        password: None,
+        language: Language::Ja,
+        operator: false,
+        plan: None,
+        uids: Vec::new(),
+    }
 }

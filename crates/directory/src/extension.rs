@@ -37,7 +37,7 @@ impl Extension {
     /// # Errors
     /// If it has a character that would mean something to a shell or a path, or is not seen.
     pub fn parse(typed: Option<&str>) -> Result<Extension, NotAnExtension> {
-        let Some(typed) = typed else { return Ok(Extension("".into())) };
+        let Some(typed) = typed else { return Ok(Extension::standard()) };
         if typed.len() > LENGTH_MAX || !typed.chars().all(is_allowed) {
             return Err(NotAnExtension);
         }
@@ -47,6 +47,11 @@ impl Extension {
             return Err(NotAnExtension);
         }
         Ok(Extension(format!("-{folded}").into()))
+    }
+
+    /// That of the standard address.
+    pub fn standard() -> Extension {
+        Extension("".into())
     }
 
     /// The extension of a file of qmail: `.qmail`, `.qmail-foo`.

@@ -251,7 +251,7 @@ impl Store {
 }
 
 /// Instructions of one account on their way into the store.
-struct Writing<'a> {
+pub(crate) struct Writing<'a> {
     change: &'a Connection,
     account: &'a AccountName,
     id: i64,
@@ -259,13 +259,16 @@ struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    fn begin(change: &'a Connection, account: &'a AccountName) -> Result<Writing<'a>, ChangeError> {
+    pub(crate) fn begin(
+        change: &'a Connection,
+        account: &'a AccountName,
+    ) -> Result<Writing<'a>, ChangeError> {
         let plan =
             effective_plan(change, account)?.ok_or_else(|| ChangeError::NoSuchAccount(account.clone()))?;
         Ok(Writing { change, account, id: id_of(change, account)?, plan })
     }
 
-    fn write(
+    pub(crate) fn write(
         &mut self,
         extension: &Extension,
         text: &str,

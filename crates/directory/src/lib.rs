@@ -11,6 +11,8 @@
 //! | `migrations.rs` | the schema, step by step |
 //! | `domains.rs`, `accounts.rs` | what is kept, and the rules for changing it |
 //! | `plans.rs` | what an account may do, and how much of it |
+//! | `local_users.rs` | whose the programs are that run under a user id of this machine |
+//! | `anonymous.rs` | the account of those that are nobody's |
 //! | `instructions.rs`, `extension.rs` | delivery instructions, and of which address they are |
 //! | `resolve.rs` | where an address leads: the one function for RCPT and for delivery |
 //! | `snapshot.rs` | several questions about one moment |
@@ -30,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod anonymous;
 mod app_passwords;
 mod audit;
 mod connection;
@@ -45,6 +48,7 @@ mod hashing;
 mod instructions;
 mod label;
 mod limits;
+mod local_users;
 mod login;
 mod md5_crypt;
 mod migrations;
@@ -64,6 +68,7 @@ mod verified;
 mod windows;
 
 pub use accounts::{AccountChanges, NewAccount, NewPassword};
+pub use anonymous::anonymous;
 pub use app_passwords::{AppPassword, NewAppPassword};
 pub use audit::{Actor, AuditEntry};
 pub use domains::DomainDetails;

@@ -7,7 +7,7 @@
 //! | `abc@pobox.example` | abc |
 //! | `abc-foo@`, `abc+foo@pobox.example` | abc, unless an account has a longer part of it as its name |
 //! | `foo@abc.pobox.example`, whatever foo is | abc |
-//! | `postmaster@`, `abuse@pobox.example` | the account of that name, else the oldest operator, else the oldest account |
+//! | `postmaster@`, `abuse@`, `root@pobox.example` | the account of that name, else the oldest operator, else the oldest account |
 //! | any other local-part under `pobox.example` | its catch-all account, if it has one, else no such mailbox |
 //! | `foo@shop.example`, a virtual domain | its owner |
 //! | `foo@shop2.example`, an alias of `shop.example` | as `foo@shop.example`; so with an alias of a provider domain, and its sub-domains |
@@ -27,6 +27,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::accounts::read_mailbox;
+use crate::anonymous::anonymous;
 use crate::domains::{Kind, kind};
 use crate::error::StoreError;
 use crate::rows;
@@ -134,8 +135,8 @@ impl Lookup<'_> {
                 });
             }
         }
-        // RFC 5321 §4.5.1 and RFC 2142 §4: these must reach somebody.
-        if ["postmaster", "abuse"].iter().any(|role| local_part.eq_ignore_ascii_case(role))
+        // RFC 5321 §4.5.1 and RFC 2142 §4: these must reach somebody. The third is whom cron writes to.
+        if ["postmaster", "abuse", "root"].iter().any(|role| local_part.eq_ignore_ascii_case(role))
             && let Some(operator) = self.operator()?
         {
             return self.at_mailbox(operator, local_part);
@@ -216,9 +217,11 @@ impl Lookup<'_> {
         self.moment
             .prepare_cached(
                 "SELECT name, maildir FROM accounts WHERE id = coalesce(
-                     (SELECT min(id) FROM accounts WHERE operator), (SELECT min(id) FROM accounts))",
+                     (SELECT min(id) FROM accounts WHERE operator),
+                     (SELECT id FROM accounts WHERE name <> ?1 ORDER BY id LIMIT 1))",
             )?
-            .query_row([], |row| read_mailbox(row, 0, &self.settings.maildir_root))
+            // Nobody reads what is for the anonymous but the operator.
+            .query_row([anonymous().as_str()], |row| read_mailbox(row, 0, &self.settings.maildir_root))
             .optional()
     }
 }
@@ -328,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn postmaster_and_abuse_of_a_provider_domain_always_reach_somebody() {
+    fn postmaster_abuse_and_root_of_a_provider_domain_always_reach_somebody() {
         let example = Example::empty();
         example.add_domain("pobox.example", DomainKind::Provider);
         check(&example, &[("postmaster@pobox.example", "no such mailbox")]);
@@ -340,6 +343,7 @@ mod tests {
             example.store.add_account(new, &WHO).unwrap();
         }
         check(&example, &[("postmaster@pobox.example", "taro"), ("abuse@pobox.example", "taro")]);
+        check(&example, &[("Root@pobox.example", "taro"), ("root@abc.pobox.example", "abc")]);
         example.add_account("abuse");
         check(&example, &[("postmaster@pobox.example", "taro"), ("abuse@pobox.example", "abuse")]);
     }

@@ -1,7 +1,7 @@
 //! Several questions about one moment: delivery asks where an address leads, what its owner wants done
 //! and what he may, and no change comes between the answers.
 
-use envelope::{AccountName, Address, Destination, Plan};
+use envelope::{Account, AccountName, Address, Destination, Plan};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::StoreError;
@@ -9,6 +9,7 @@ use crate::extension::key_of_file;
 use crate::plans::effective_plan;
 use crate::resolve::Lookup;
 use crate::store::{Settings, Store};
+use crate::{accounts, local_users};
 
 /// The last committed state of the directory, at one moment.
 pub struct Snapshot<'a> {
@@ -36,6 +37,23 @@ impl Snapshot<'_> {
     /// If the store fails: then nothing is known, and the sender must try again later.
     pub fn resolve(&self, address: &Address) -> Result<Destination, StoreError> {
         Ok(Lookup { moment: self.moment, settings: self.settings }.resolve(address)?)
+    }
+
+    /// The account of this name, if there is one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
+        Ok(accounts::account(self.moment, name, self.settings)?)
+    }
+
+    /// As which account programs send that run under a user id of this machine. Programs of root are the
+    /// oldest operator's.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn account_of_local_user(&self, uid: u32) -> Result<Option<AccountName>, StoreError> {
+        Ok(local_users::account_of(self.moment, uid)?)
     }
 
     /// The active instructions of an account under a name, which is that of qmail's file, already folded:

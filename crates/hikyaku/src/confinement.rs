@@ -45,7 +45,8 @@ pub fn confine(role: Role, paths: &Paths) -> anyhow::Result<Gaps> {
 /// # Errors
 /// If something fails that every supported kernel can do.
 pub fn confine_program(home: &Path, temporary: &Path) -> anyhow::Result<()> {
-    let mut ruleset = system_programs(walls(Role::Programs)?)?;
+    // Ourselves as well: called by another name, we are the program's sendmail.
+    let mut ruleset = own_program(system_programs(walls(Role::Programs)?)?)?;
     for directory in [home, temporary] {
         let below = PathFd::new(directory).with_context(|| format!("cannot open {}", directory.display()))?;
         ruleset = ruleset.add_rule(PathBeneath::new(below, AccessFs::from_all(LANDLOCK)))?;
@@ -85,19 +86,17 @@ fn landlock(role: Role, paths: &Paths, gaps: &mut Gaps) -> anyhow::Result<()> {
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::Refer)
         .is_ok();
-    if !renames && matches!(role, Role::Local | Role::Maildrop) {
+    if !renames && matches!(role, Role::Local | Role::Maildrop | Role::Submit) {
         gaps.0.push(
-            "this kernel's Landlock cannot rename (5.19 can): mailboxes are guarded by their modes alone"
+            "this kernel's Landlock cannot rename (5.19 can): mailboxes and the drop directory are guarded by their modes alone"
                 .into(),
         );
         return Ok(());
     }
     let mut ruleset = walls(role)?;
     if role == Role::Programs {
-        ruleset = system_programs(ruleset)?;
-        // Ourselves, wherever we lie: what becomes a program begins as this one.
-        let own = PathFd::new("/proc/self/exe").context("cannot open our own program")?;
-        ruleset = ruleset.add_rule(PathBeneath::new(own, AccessFs::Execute | AccessFs::ReadFile))?;
+        // What becomes a program begins as ourselves.
+        ruleset = own_program(system_programs(ruleset)?)?;
     }
     for directory in role.directories(paths) {
         let below =
@@ -165,6 +164,12 @@ fn system_programs(mut ruleset: RulesetCreated) -> anyhow::Result<RulesetCreated
         }
     }
     Ok(ruleset)
+}
+
+/// Lets our own program be run, wherever it lies.
+fn own_program(ruleset: RulesetCreated) -> anyhow::Result<RulesetCreated> {
+    let own = PathFd::new("/proc/self/exe").context("cannot open our own program")?;
+    Ok(ruleset.add_rule(PathBeneath::new(own, AccessFs::Execute | AccessFs::ReadFile))?)
 }
 
 /// Refused to every role: what would reach other processes and the kernel.

@@ -3,6 +3,7 @@
 //! A role gets everything this way: its settings, its listening sockets, a socket to each role
 //! that it may call, and one from each role that may call it. It can reach nothing else.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use bytes::BytesMut;
-use envelope::Domain;
+use envelope::{AccountName, Domain};
 use link::grant::GrantKey;
 use link::{Frame, Kind, frame};
 use remote::TlsPolicy;
@@ -19,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Delivery, Limits, Log, Queue, Sending, Sendmail};
 
-/// The roles, in the order in which they are started: who is called before who calls.
+/// The roles, in the order in which they are started: who is called before who calls, but for `programs`,
+/// which is called by `local` and calls `submit`.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
 )]
@@ -39,6 +41,8 @@ pub enum Role {
     Remote,
     /// Accepted mail.
     Queue,
+    /// Takes mail from this machine's programs.
+    Submit,
     /// Speaks POP3.
     Pop3,
     /// Speaks SMTP.
@@ -47,7 +51,7 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Role; 9] = [
+    pub const ALL: [Role; 10] = [
         Role::Keys,
         Role::Directory,
         Role::Programs,
@@ -55,6 +59,7 @@ impl Role {
         Role::Maildrop,
         Role::Remote,
         Role::Queue,
+        Role::Submit,
         Role::Pop3,
         Role::Smtp,
     ];
@@ -69,6 +74,7 @@ impl Role {
             Role::Maildrop => "maildrop",
             Role::Remote => "remote",
             Role::Queue => "queue",
+            Role::Submit => "submit",
             Role::Pop3 => "pop3",
             Role::Smtp => "smtp",
         }
@@ -78,11 +84,13 @@ impl Role {
     pub fn calls(self) -> &'static [Role] {
         match self {
             Role::Smtp => &[Role::Queue, Role::Directory, Role::Keys],
+            Role::Submit => &[Role::Queue, Role::Directory],
             Role::Pop3 => &[Role::Directory, Role::Maildrop, Role::Keys],
             Role::Queue => &[Role::Directory, Role::Local, Role::Remote],
             Role::Directory => &[Role::Local],
             Role::Local => &[Role::Programs],
-            Role::Keys | Role::Programs | Role::Maildrop | Role::Remote => &[],
+            Role::Programs => &[Role::Submit],
+            Role::Keys | Role::Maildrop | Role::Remote => &[],
         }
     }
 
@@ -94,6 +102,11 @@ impl Role {
     /// Whether the command line may call it, over a socket with a name.
     pub fn hears_operators(self) -> bool {
         matches!(self, Role::Directory | Role::Queue)
+    }
+
+    /// Whether every program of this machine may call it, over a socket with a name.
+    pub fn hears_programs(self) -> bool {
+        matches!(self, Role::Submit | Role::Smtp)
     }
 }
 
@@ -121,6 +134,8 @@ pub enum Order {
     Listen(Door),
     /// The operators' socket comes along.
     HearOperators,
+    /// The socket for this machine's programs comes along.
+    HearPrograms,
     /// Call this role over the socket that comes along.
     Call(Role),
     /// Answer this role over the socket that comes along.
@@ -200,6 +215,8 @@ pub struct Settings {
     pub sending: Sending,
     /// Programs of this machine that send.
     pub sendmail: Sendmail,
+    /// `[sendmail.users]` by their ids, which roles cannot look up.
+    pub local_users: BTreeMap<u32, AccountName>,
     /// Delivery to mailboxes.
     pub delivery: Delivery,
     /// Deliveries to other hosts at the same time, and of them to one destination.
@@ -235,7 +252,7 @@ impl Paths {
 }
 
 impl Settings {
-    /// The part of the configuration that travels to roles.
+    /// The part of the configuration that travels to roles. Nobody is looked up yet.
     pub fn of(config: &Config) -> Settings {
         Settings {
             hostname: config.hostname.clone(),
@@ -245,6 +262,7 @@ impl Settings {
             log: config.log.clone(),
             sending: config.sending.clone(),
             sendmail: config.sendmail.clone(),
+            local_users: BTreeMap::new(),
             delivery: config.delivery.clone(),
             remote_concurrency: (config.remote.concurrency, config.remote.destination_concurrency),
             allow_plaintext_login: config.tls.allow_plaintext_login,

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod confinement;
 mod control;
+mod local_users;
 mod logging;
 mod privileges;
 mod roles;
@@ -14,6 +15,9 @@ mod supervisor;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = commands::run_as_face() {
+        return code;
+    }
     match commands::run() {
         Ok(code) => code,
         // Whoever read what we printed has had enough: `hikyaku queue list | head`.

@@ -30,10 +30,12 @@ impl Role {
     }
 
     /// The group that the role runs as.
-    pub fn group(self) -> String {
+    pub fn group(self, config: &Config) -> String {
         match self {
             // They share the mailboxes, and nothing else.
             Role::Local | Role::Maildrop => MAIL_GROUP.to_string(),
+            // It reads what members of the group leave for it.
+            Role::Submit => config.sendmail.spool_group.clone(),
             _ => self.user(),
         }
     }
@@ -43,9 +45,13 @@ impl Role {
         match self {
             Role::Smtp | Role::Pop3 => Reach::NoFile,
             Role::Remote => Reach::Outward,
-            Role::Keys | Role::Directory | Role::Programs | Role::Local | Role::Maildrop | Role::Queue => {
-                Reach::Files
-            }
+            Role::Keys
+            | Role::Directory
+            | Role::Programs
+            | Role::Local
+            | Role::Maildrop
+            | Role::Queue
+            | Role::Submit => Reach::Files,
         }
     }
 
@@ -58,6 +64,7 @@ impl Role {
             Role::Programs => vec![paths.programs.clone()],
             Role::Local | Role::Maildrop => vec![paths.mail.clone()],
             Role::Queue => vec![paths.spool.clone()],
+            Role::Submit => vec![paths.drop.clone()],
         }
     }
 }
@@ -81,15 +88,16 @@ impl Identities {
     ///
     /// # Errors
     /// If the system user is missing.
-    pub fn of_role(self, role: Role) -> anyhow::Result<Option<(Uid, Gid)>> {
+    pub fn of_role(self, role: Role, config: &Config) -> anyhow::Result<Option<(Uid, Gid)>> {
         if self == Identities::Shared {
             return Ok(None);
         }
         let missing = |name: &str| {
             format!("the system user or group {name} is missing; `hikyaku init`, run as root, makes them all")
         };
-        let user = User::from_name(&role.user())?.with_context(|| missing(&role.user()))?;
-        let group = Group::from_name(&role.group())?.with_context(|| missing(&role.group()))?;
+        let (name, group) = (role.user(), role.group(config));
+        let user = User::from_name(&name)?.with_context(|| missing(&name))?;
+        let group = Group::from_name(&group)?.with_context(|| missing(&group))?;
         if user.uid.is_root() {
             bail!("the system user {} is root: give it an id of its own", role.user());
         }
@@ -113,7 +121,7 @@ pub fn found(config: &Config, identities: Identities) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
         Err(error) => return Err(error).with_context(name),
     }
-    if let Some((uid, gid)) = identities.of_role(Role::Directory)? {
+    if let Some((uid, gid)) = identities.of_role(Role::Directory, config)? {
         nix::unistd::chown(&database, Some(uid), Some(gid)).with_context(name)?;
     }
     Ok(())
@@ -127,11 +135,17 @@ pub fn prepare_directories(config: &Config, identities: Identities) -> anyhow::R
     make(&config.data, 0o755, None)?;
     make(&config.run_dir(), 0o755, None)?;
     let paths = crate::control::Settings::of(config).paths;
-    let owners = [Role::Keys, Role::Directory, Role::Programs, Role::Local, Role::Queue];
+    let owners = [Role::Keys, Role::Directory, Role::Programs, Role::Local, Role::Queue, Role::Submit];
     for role in owners.into_iter().filter(|role| role.is_wanted(config)) {
-        let owner = identities.of_role(role)?;
-        // Set-group-id: what `local` makes, `maildrop` may change, whoever made it.
-        let mode = if role == Role::Local { 0o2770 } else { 0o700 };
+        let owner = identities.of_role(role, config)?;
+        let mode = match role {
+            // Set-group-id: what `local` makes, `maildrop` may change, whoever made it.
+            Role::Local => 0o2770,
+            // Whoever is in the group may leave files there, but neither list nor take away what others
+            // left; they get the group, so that `submit` can read them.
+            Role::Submit if identities == Identities::Own => 0o3730,
+            _ => 0o700,
+        };
         for directory in role.directories(&paths) {
             make(&directory, mode, owner)?;
         }

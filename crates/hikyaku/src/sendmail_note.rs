@@ -6,10 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Limits, Sendmail};
+
+/// Names the directory in which programs of delivery instructions leave mail, in their environment.
+pub const HANDOVER: &str = "HIKYAKU_DROP";
 
 /// The name of the file in the directory of the sockets.
 const NAME: &str = "sendmail.toml";
+/// Its name in a directory that [`HANDOVER`] names: mail there begins with no dot.
+const HIDDEN_NAME: &str = ".sendmail.toml";
 /// The name of the socket of the role `submit` there.
 const SUBMIT: &str = "submit";
 /// The name of the socket there at which the role `smtp` hears this machine's programs.
@@ -37,18 +42,19 @@ pub struct Places {
     pub smtp: PathBuf,
     /// The drop directory.
     pub drop: PathBuf,
+    /// Where to leave mail for who runs this program, if delivery instructions do: it reaches no server.
+    pub handover: Option<PathBuf>,
     note: PathBuf,
 }
 
 impl SendmailNote {
     /// What this configuration calls for.
-    pub fn of(config: &Config) -> SendmailNote {
-        let sendmail = &config.sendmail;
+    pub fn of(sendmail: &Sendmail, limits: &Limits) -> SendmailNote {
         SendmailNote {
             strict: sendmail.strict,
             spool: sendmail.spool,
             qmailqueue: sendmail.qmailqueue,
-            message_size_max: config.limits.message_size_max,
+            message_size_max: limits.message_size_max,
         }
     }
 
@@ -75,13 +81,7 @@ impl SendmailNote {
 
 impl Default for SendmailNote {
     fn default() -> Self {
-        let (sendmail, limits) = (config::Sendmail::default(), config::Limits::default());
-        SendmailNote {
-            strict: sendmail.strict,
-            spool: sendmail.spool,
-            qmailqueue: sendmail.qmailqueue,
-            message_size_max: limits.message_size_max,
-        }
+        SendmailNote::of(&Sendmail::default(), &Limits::default())
     }
 }
 
@@ -91,9 +91,19 @@ impl Places {
         Places::below(&config.data)
     }
 
-    /// As `sendmail` finds them: by the configuration that `$HIKYAKU_CONFIG` names, else the usual one, as
-    /// far as this user may read it; of it, only `data` counts.
+    /// Those of a program that delivery instructions run, which leaves its mail in this directory.
+    pub fn of_handover(directory: PathBuf) -> Places {
+        let note = directory.join(HIDDEN_NAME);
+        Places { handover: Some(directory), note, ..Places::below(&config::default_data()) }
+    }
+
+    /// As `sendmail` finds them: by the directory that `$HIKYAKU_DROP` names; else by the configuration that
+    /// `$HIKYAKU_CONFIG` names, else the usual one, as far as this user may read it; of it, only `data`
+    /// counts.
     pub fn find() -> Places {
+        if let Some(directory) = std::env::var_os(HANDOVER).filter(|directory| !directory.is_empty()) {
+            return Places::of_handover(directory.into());
+        }
         #[derive(Deserialize)]
         struct Data {
             data: Option<PathBuf>,
@@ -111,6 +121,7 @@ impl Places {
             submit: run.join(SUBMIT),
             smtp: run.join(SMTP),
             drop: data.join("drop"),
+            handover: None,
             note: run.join(NAME),
         }
     }

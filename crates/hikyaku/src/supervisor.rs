@@ -3,7 +3,7 @@
 
 mod outward;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -13,6 +13,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use envelope::AccountName;
 use link::grant::GrantKey;
 use link::{Kind, Parcel, wire};
 use tokio::process::Command;
@@ -22,7 +23,9 @@ use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::control::{Door, Order, Report, Role, Settings, Start};
+use crate::local_users::LocalUsers;
 use crate::privileges::{self, Identities};
+use crate::sendmail_note::{Places, SendmailNote};
 
 /// How long a role may take to finish what is in hand before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
@@ -34,10 +37,11 @@ const MEND_PAUSE: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// The order in which roles stop: first who hears strangers, last who is called by the others.
-/// Before all of these the programs end, as nobody waits for what they have in hand: their mail stays
-/// in the queue.
-const STOP_ORDER: [&[Role]; 4] = [
+/// Before those who call them the programs end, as nobody waits for what they have in hand: their mail
+/// stays in the queue.
+const STOP_ORDER: [&[Role]; 5] = [
     &[Role::Programs, Role::Smtp, Role::Pop3],
+    &[Role::Submit],
     &[Role::Queue],
     &[Role::Local, Role::Remote, Role::Maildrop],
     &[Role::Directory, Role::Keys],
@@ -65,10 +69,14 @@ pub async fn run(
 struct Supervisor {
     config_path: PathBuf,
     config: Config,
+    /// `[sendmail.users]` by their ids.
+    local_users: BTreeMap<u32, AccountName>,
     identities: Identities,
     roles: Vec<Role>,
     doors: Vec<(Role, Door, TcpListener)>,
     operators: HashMap<Role, UnixListener>,
+    /// Where this machine's programs call.
+    programs: HashMap<Role, UnixListener>,
     children: HashMap<Role, Child>,
     /// When each way between two roles was made last.
     connected: HashMap<(Role, Role), Instant>,
@@ -128,16 +136,27 @@ impl Supervisor {
         }
         let mut operators = HashMap::new();
         for role in roles.iter().copied().filter(|role| role.hears_operators()) {
-            operators.insert(role, bind_operators(&operators_socket(&config, role))?);
+            operators.insert(role, bind_named(&operators_socket(&config, role), 0o600)?);
+        }
+        let places = Places::of(&config);
+        let mut programs = HashMap::new();
+        for role in roles.iter().copied().filter(|role| role.hears_programs()) {
+            // The kernel says who calls, so everybody may.
+            programs.insert(role, bind_named(programs_socket(&places, role), 0o666)?);
+        }
+        if roles.contains(&Role::Submit) {
+            SendmailNote::of(&config.sendmail, &config.limits).leave(&places)?;
         }
         let (news, heard) = mpsc::unbounded_channel();
         Ok(Supervisor {
             config_path,
+            local_users: local_users(&config),
             config,
             identities,
             roles,
             doors,
             operators,
+            programs,
             children: HashMap::new(),
             connected: HashMap::new(),
             crashes: HashMap::new(),
@@ -178,7 +197,7 @@ impl Supervisor {
             }
         }
         command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null());
-        if let Some((uid, gid)) = self.identities.of_role(role)? {
+        if let Some((uid, gid)) = self.identities.of_role(role, &self.config)? {
             command.uid(uid.as_raw()).gid(gid.as_raw());
         }
         let mut process =
@@ -213,6 +232,11 @@ impl Supervisor {
         Ok(())
     }
 
+    /// What roles are told of the configuration.
+    fn settings(&self) -> Settings {
+        Settings { local_users: self.local_users.clone(), ..Settings::of(&self.config) }
+    }
+
     /// Gives a role that has just started its orders and its sockets.
     fn equip(&mut self, role: Role) -> anyhow::Result<()> {
         let child = self.children.get(&role).context("the role has ended already")?;
@@ -220,7 +244,7 @@ impl Supervisor {
             matches!(role, Role::Directory | Role::Maildrop | Role::Queue).then(|| self.grant_key.clone());
         let own_user = self.identities == Identities::Own;
         let outward = (role == Role::Remote).then(|| outward::of(&self.config, &self.doors));
-        let settings = Settings::of(&self.config);
+        let settings = self.settings();
         let start = Start { settings, source: child.source, grant_key, own_user, outward };
         tell(&child.orders, Order::Start(Box::new(start)), Vec::new())?;
         if role == Role::Keys
@@ -234,6 +258,9 @@ impl Supervisor {
         }
         if let Some(listener) = self.operators.get(&role) {
             tell(&child.orders, Order::HearOperators, vec![listener.try_clone()?.into()])?;
+        }
+        if let Some(listener) = self.programs.get(&role) {
+            tell(&child.orders, Order::HearPrograms, vec![listener.try_clone()?.into()])?;
         }
         self.introduce(role)
     }
@@ -375,7 +402,12 @@ impl Supervisor {
             warn!(event = "reload_partial", later = later.join(", "), "these change at the next start only");
         }
         self.config = config;
-        let settings = Settings::of(&self.config);
+        let note = SendmailNote::of(&self.config.sendmail, &self.config.limits);
+        if let Err(problem) = note.leave(&Places::of(&self.config)) {
+            error!(event = "reload_failed", what = "sendmail", problem = format!("{problem:#}"));
+        }
+        self.local_users = local_users(&self.config);
+        let settings = self.settings();
         for (role, child) in &self.children {
             let told =
                 tell(&child.orders, Order::Reload(Box::new(settings.clone())), Vec::new()).and_then(|()| {
@@ -426,7 +458,20 @@ impl Supervisor {
         for role in self.operators.keys() {
             let _ = std::fs::remove_file(operators_socket(&self.config, *role));
         }
+        let places = Places::of(&self.config);
+        for role in self.programs.keys() {
+            let _ = std::fs::remove_file(programs_socket(&places, *role));
+        }
     }
+}
+
+/// Looks `[sendmail.users]` up, once: the system may take its time to answer.
+fn local_users(config: &Config) -> BTreeMap<u32, AccountName> {
+    let LocalUsers { accounts, problems } = LocalUsers::of(&config.sendmail.users);
+    for problem in problems {
+        warn!(event = "local_user_unknown", problem, "in [sendmail.users]");
+    }
+    accounts
 }
 
 /// Every way between two roles: who calls, who answers.
@@ -437,6 +482,11 @@ fn ways() -> impl Iterator<Item = (Role, Role)> {
 /// The socket at which a role hears the command line.
 pub fn operators_socket(config: &Config, role: Role) -> PathBuf {
     config.run_dir().join(format!("{}.sock", role.name()))
+}
+
+/// The socket at which a role hears this machine's programs.
+fn programs_socket(places: &Places, role: Role) -> &Path {
+    if role == Role::Smtp { &places.smtp } else { &places.submit }
 }
 
 fn tell(orders: &wire::Outbox, order: Order, fds: Vec<OwnedFd>) -> anyhow::Result<()> {
@@ -494,7 +544,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn bind_operators(path: &Path) -> anyhow::Result<UnixListener> {
+fn bind_named(path: &Path, mode: u32) -> anyhow::Result<UnixListener> {
     if UnixStream::connect(path).is_ok() {
         bail!("{} answers: the server is running already", path.display());
     }
@@ -505,7 +555,7 @@ fn bind_operators(path: &Path) -> anyhow::Result<UnixListener> {
         _ => {}
     }
     let listener = UnixListener::bind(path).with_context(|| format!("cannot make {}", path.display()))?;
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
@@ -527,6 +577,6 @@ mod tests {
             let exempt = caller == Role::Directory || called == Role::Programs;
             assert!(stage(caller) < stage(called) || exempt, "{caller:?} {called:?}");
         }
-        assert!(Role::ALL.into_iter().all(|role| stage(role) < 4));
+        assert!(Role::ALL.into_iter().all(|role| stage(role) < STOP_ORDER.len()));
     }
 }

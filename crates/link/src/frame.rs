@@ -19,14 +19,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-/// Both ends are the same binary, so another version means a mixed installation.
-pub const VERSION: u8 = 1;
+/// Another one whenever what travels changes its form. Roles are the same binary, so theirs differ in a mixed
+/// installation only; a program that calls the role `submit` may be newer than a server that still runs.
+pub const VERSION: u8 = 2;
 /// The largest frame in octets: a small message inline, its thousand recipients, and room.
 pub const FRAME_MAX: usize = 4 << 20;
 /// The most descriptors in one frame.
 pub const FDS_MAX: usize = 64;
 
-const HEADER: usize = 20;
+/// Octets of a frame before its typed part.
+pub const HEADER: usize = 20;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +90,7 @@ impl<T> Parcel<T> {
 /// Why octets are no frame, or a value does not fit into one.
 #[derive(Debug, Error)]
 pub enum FrameError {
-    /// Larger than [`FRAME_MAX`].
+    /// Larger than a frame may be: [`FRAME_MAX`], or less for a peer that is no role.
     #[error("a frame of {0} octets is over the limit")]
     TooLarge(usize),
     /// More descriptors than [`FDS_MAX`], or fewer came than the frame says.
@@ -172,6 +174,14 @@ impl Extend<u8> for Tail<'_> {
 /// # Errors
 /// If what stands there can be no frame; the connection is then of no more use.
 pub fn decode(input: &mut BytesMut) -> Result<Option<(Frame, usize)>, FrameError> {
+    decode_within(input, FRAME_MAX)
+}
+
+/// The same where a frame may have no more than `most` octets.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_within(input: &mut BytesMut, most: usize) -> Result<Option<(Frame, usize)>, FrameError> {
     if input.len() < HEADER {
         return Ok(None);
     }
@@ -180,7 +190,7 @@ pub fn decode(input: &mut BytesMut) -> Result<Option<(Frame, usize)>, FrameError
     if input[4] != VERSION {
         return Err(FrameError::Version(input[4]));
     }
-    if length > FRAME_MAX {
+    if length > most {
         return Err(FrameError::TooLarge(length));
     }
     let kind = match input[5] {

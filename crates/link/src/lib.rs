@@ -25,7 +25,7 @@ pub mod wire;
 
 pub use client::{CallError, Client};
 pub use frame::{Frame, FrameError, Kind, Parcel};
-pub use server::{Broadcast, Events, Responder, serve};
+pub use server::{Broadcast, Events, Responder, Turns, serve};
 
 /// What one role offers to others: the types that travel.
 pub trait Service: Send + Sync + 'static {

@@ -3,6 +3,9 @@
 use std::marker::PhantomData;
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::UnixStream;
 
 use crate::frame::{Kind, Parcel};
 use crate::{Service, wire};
@@ -35,6 +38,56 @@ impl<S: Service> Drop for Responder<S> {
             // An empty value always encodes.
             let _ = self.outbox.push(Kind::Failure, self.call, Parcel::from(()));
         }
+    }
+}
+
+/// How long a peer who is no fellow role may take over one request.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Requests of a peer who is no fellow role, one after the other: whatever it sends ahead waits in its
+/// socket, not in our memory, and it may send no descriptors.
+pub struct Turns<S: Service> {
+    inbox: wire::Inbox,
+    outbox: wire::Outbox,
+    service: PhantomData<fn() -> S>,
+}
+
+impl<S: Service> Turns<S> {
+    /// Hears this peer. It has to end a request of no more than `request_max` octets within 30 seconds of its
+    /// first octet.
+    pub fn new(stream: UnixStream, request_max: usize) -> Turns<S> {
+        let (mut inbox, outbox) = wire::over(stream);
+        inbox.bound(request_max, REQUEST_TIME_MAX);
+        Turns { inbox, outbox, service: PhantomData }
+    }
+
+    /// Its next request, and the means to answer it; `None` when it has no more. Ask for the next one when
+    /// this one is answered.
+    ///
+    /// # Errors
+    /// If the socket fails, or the peer sends what is no request, or takes too long over it. Such a peer is
+    /// answered by a failure of our own version, from which it can tell whether it speaks another.
+    pub async fn next(&mut self) -> std::io::Result<Option<(Parcel<S::Request>, Responder<S>)>> {
+        // Whoever asks and does not read the answers is asked nothing more of.
+        self.outbox.room().await;
+        let frame = match self.inbox.next().await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                // An empty value always encodes.
+                let _ = self.outbox.push(Kind::Failure, 0, Parcel::from(()));
+                return Err(error);
+            }
+        };
+        let outbox = self.outbox.clone();
+        let responder = Responder { outbox, call: frame.call, answered: false, service: PhantomData };
+        Ok(Some((frame.open().map_err(std::io::Error::other)?, responder)))
+    }
+}
+
+impl<S: Service> Drop for Turns<S> {
+    fn drop(&mut self) {
+        self.outbox.close();
     }
 }
 

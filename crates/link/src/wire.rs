@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rustix::net::{
@@ -20,8 +21,9 @@ use serde::Serialize;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
-use crate::frame::{self, FDS_MAX, Frame, FrameError, Kind, Parcel};
+use crate::frame::{self, FDS_MAX, FRAME_MAX, Frame, FrameError, Kind, Parcel};
 
 /// Frames that wait to be written. Clones share one box.
 #[derive(Clone)]
@@ -168,19 +170,30 @@ pub struct Inbox {
     input: BytesMut,
     chunk: Box<[u8]>,
     fds: VecDeque<OwnedFd>,
+    fds_max: usize,
+    frame_max: usize,
+    frame_time_max: Option<Duration>,
 }
 
 /// Octets asked for in one read.
 const CHUNK: usize = 128 << 10;
 
 impl Inbox {
+    /// Hears a stranger: takes no descriptors and no frame of more octets than this, and hangs up on whoever
+    /// sends one, or does not end in this time a frame that he has begun.
+    pub fn bound(&mut self, frame_max: usize, frame_time_max: Duration) {
+        (self.fds_max, self.frame_max) = (0, frame_max);
+        self.frame_time_max = Some(frame_time_max);
+    }
+
     /// The next frame; `None` when the peer has closed.
     ///
     /// # Errors
     /// If the socket fails or what comes is no frame. The connection is then of no more use.
     pub async fn next(&mut self) -> io::Result<Option<Frame>> {
+        let mut deadline = None;
         loop {
-            match frame::decode(&mut self.input) {
+            match frame::decode_within(&mut self.input, self.frame_max) {
                 Ok(Some((mut frame, wanted))) => {
                     if self.fds.len() < wanted {
                         return Err(io::Error::other(FrameError::Descriptors));
@@ -191,21 +204,28 @@ impl Inbox {
                 Ok(None) => {}
                 Err(error) => return Err(io::Error::other(error)),
             }
-            if self.fill().await? == 0 {
+            if !self.input.is_empty() && deadline.is_none() {
+                deadline = self.frame_time_max.map(|most| Instant::now() + most);
+            }
+            let read = match deadline {
+                Some(deadline) => timeout_at(deadline, self.fill()).await??,
+                None => self.fill().await?,
+            };
+            if read == 0 {
                 return Ok(None);
             }
         }
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
-        let Inbox { stream, input, chunk, fds } = self;
+        let Inbox { stream, input, chunk, fds, fds_max, .. } = self;
         let read = stream
             .async_io(Interest::READABLE, || {
                 receive_chunk(stream.as_ref(), chunk, fds).map_err(io::Error::from)
             })
             .await?;
         // Descriptors come with the frame that needs them: more than one frame's worth is an attack.
-        if fds.len() > 2 * FDS_MAX {
+        if fds.len() > *fds_max {
             return Err(io::Error::other(FrameError::Descriptors));
         }
         input.extend_from_slice(&chunk[..read]);
@@ -237,7 +257,12 @@ pub(crate) fn receive_chunk(
 /// If the socket cannot be watched.
 pub fn open(stream: StdStream) -> io::Result<(Inbox, Outbox)> {
     stream.set_nonblocking(true)?;
-    let stream = Arc::new(UnixStream::from_std(stream)?);
+    Ok(over(UnixStream::from_std(stream)?))
+}
+
+/// The same with a socket that is watched already.
+pub fn over(stream: UnixStream) -> (Inbox, Outbox) {
+    let stream = Arc::new(stream);
     let outbox = Outbox::new();
     let writer = (Arc::clone(&stream), outbox.clone());
     tokio::spawn(async move {
@@ -248,5 +273,7 @@ pub fn open(stream: StdStream) -> io::Result<(Inbox, Outbox)> {
         outbox.close();
         let _ = rustix::net::shutdown(&stream, rustix::net::Shutdown::Both);
     });
-    Ok((Inbox { stream, input: BytesMut::new(), chunk: vec![0; CHUNK].into(), fds: VecDeque::new() }, outbox))
+    let (input, chunk) = (BytesMut::new(), vec![0; CHUNK].into());
+    let (fds_max, frame_max, frame_time_max) = (2 * FDS_MAX, FRAME_MAX, None);
+    (Inbox { stream, input, chunk, fds: VecDeque::new(), fds_max, frame_max, frame_time_max }, outbox)
 }

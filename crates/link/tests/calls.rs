@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use link::blocking::BlockingClient;
-use link::{CallError, Client, Parcel, Service, serve};
+use link::{CallError, Client, Parcel, Service, Turns, serve};
 
 struct Echo;
 
@@ -68,6 +68,52 @@ async fn many_calls_share_a_connection_and_each_gets_its_own_answer() {
     }
     assert_eq!(events.recv().await, Some(None));
     assert_eq!(events.recv().await, Some(Some(42)));
+}
+
+fn turns(stream: UnixStream) -> Turns<Echo> {
+    stream.set_nonblocking(true).unwrap();
+    Turns::new(tokio::net::UnixStream::from_std(stream).unwrap(), 1 << 20)
+}
+
+/// Whoever writes on without waiting for answers fills his own socket, not our memory.
+#[tokio::test]
+async fn turns_are_taken_one_after_the_other() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let client = Client::<Echo>::new(Duration::from_secs(5));
+    client.attach(near, || {}).unwrap();
+    let calls: Vec<_> = (0..200u32)
+        .map(|number| {
+            let client = client.clone();
+            let raw = Bytes::from(vec![7; 64 << 10]);
+            tokio::spawn(async move { client.call(Parcel::with_raw(number.to_string(), raw)).await })
+        })
+        .collect();
+    let mut turns = turns(far);
+    let mut taken = 0;
+    while taken < calls.len()
+        && let Some((request, responder)) = turns.next().await.unwrap()
+    {
+        assert_eq!(request.raw.len(), 64 << 10);
+        responder.send(request.value);
+        taken += 1;
+    }
+    for (number, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.await.unwrap().unwrap().value, number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_sends_a_descriptor_unasked_is_hung_up_on() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let client = Client::<Echo>::new(Duration::from_secs(5));
+    client.attach(near, || {}).unwrap();
+    let mut turns = turns(far);
+    let call = tokio::spawn(async move {
+        client.call(Parcel::with_fds("file".into(), vec![OwnedFd::from(tempfile())])).await
+    });
+    assert!(turns.next().await.is_err());
+    drop(turns);
+    assert!(matches!(call.await.unwrap(), Err(CallError::Lost(_))));
 }
 
 #[tokio::test]
@@ -147,6 +193,48 @@ async fn a_connection_that_ends_is_reported_once() {
     client.attach(near, move || broke.send(()).unwrap()).unwrap();
     drop(far);
     tokio::time::timeout(Duration::from_secs(5), hear).await.unwrap().unwrap();
+}
+
+/// It hangs up, and says so in the version that it speaks.
+async fn is_hung_up_on(octets: Vec<u8>) {
+    let (mut near, far) = UnixStream::pair().unwrap();
+    let mut turns = turns(far);
+    near.write_all(&octets).unwrap();
+    assert!(turns.next().await.is_err());
+    drop(turns);
+    let mut answer = Vec::new();
+    let read = tokio::task::spawn_blocking(move || {
+        std::io::Read::read_to_end(&mut near, &mut answer).unwrap();
+        answer
+    });
+    let answer = read.await.unwrap();
+    assert_eq!(answer[4..6], [link::frame::VERSION, 2], "a failure");
+}
+
+fn request(raw: &[u8]) -> bytes::BytesMut {
+    let mut frame = bytes::BytesMut::new();
+    link::frame::encode(&mut frame, link::Kind::Request, 1, &"x", raw, 0).unwrap();
+    frame
+}
+
+#[tokio::test]
+async fn a_stranger_of_another_version_is_told_so() {
+    let mut frame = request(b"");
+    frame[4] += 1;
+    is_hung_up_on(frame.to_vec()).await;
+}
+
+/// Its length alone is enough: nothing is held for it.
+#[tokio::test]
+async fn a_stranger_with_too_large_a_request_is_hung_up_on() {
+    is_hung_up_on(request(&[0; 1 << 20])[..100].to_vec()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_who_does_not_end_his_request_is_hung_up_on() {
+    let began = tokio::time::Instant::now();
+    is_hung_up_on(request(b"mail")[..7].to_vec()).await;
+    assert_eq!(began.elapsed().as_secs(), 30);
 }
 
 #[tokio::test]

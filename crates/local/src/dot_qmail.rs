@@ -36,4 +36,5 @@ pub use instructions::{Counts, Instruction, Instructions};
 pub use lookup::{Candidate, FileName, candidates};
 pub use owner::{NewSender, OwnerFiles, OwnerFound, Verp, new_sender};
 pub use program_outcome::ProgramOutcome;
+pub use report::report;
 pub use trap::{Problem, Trap};

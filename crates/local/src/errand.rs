@@ -108,6 +108,13 @@ pub enum ProgramEnd {
     TimedOut,
     /// It did not begin, and why.
     NotStarted(String),
+    /// It succeeded, but mail that it wanted sent was not taken, and why.
+    NotSent {
+        /// A sentence.
+        why: String,
+        /// Trying again does not help.
+        for_good: bool,
+    },
 }
 
 /// What was done with a message, and what is left to do.
@@ -213,6 +220,13 @@ impl Errand {
             }
             ProgramEnd::NotStarted(why) => {
                 return later(format!("Unable to run the program: {why} (#4.3.0)"));
+            }
+            ProgramEnd::NotSent { why, for_good } => {
+                let reason = format!("The program's mail was not sent: {}", on_one_line(why.as_bytes()));
+                return match for_good {
+                    true => Err(Outcome::Failed(Failure { status: "5.3.0", reason })),
+                    false => later(reason),
+                };
             }
         };
         let said = || {
@@ -452,6 +466,14 @@ mod tests {
             (ProgramEnd::Exited(111), "The program gave no reason; its exit code is 111."),
             (ProgramEnd::Signalled, "Aack, child crashed. (#4.3.0)"),
             (ProgramEnd::TimedOut, "The program took too long and was ended. (#4.3.0)"),
+            (
+                ProgramEnd::NotSent { why: "it\nis full".into(), for_good: false },
+                "The program's mail was not sent: it is full",
+            ),
+            (
+                ProgramEnd::NotSent { why: "no such mailbox".into(), for_good: true },
+                "The program's mail was not sent: no such mailbox",
+            ),
             (ProgramEnd::NotStarted("no room.".into()), "Unable to run the program: no room. (#4.3.0)"),
         ] {
             match errand.ran(end, b" \0\n") {
@@ -461,6 +483,14 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn mail_of_a_program_that_was_not_taken_has_it_run_again_or_fail() {
+        let mut errand = begin(assignment("|x")).unwrap();
+        let mut not_sent = |for_good| errand.ran(ProgramEnd::NotSent { why: "x".into(), for_good }, b"fine");
+        assert!(matches!(not_sent(false), Err(Outcome::Deferred { .. })));
+        assert!(matches!(not_sent(true), Err(Outcome::Failed(Failure { status: "5.3.0", .. }))));
     }
 
     #[test]

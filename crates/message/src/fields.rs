@@ -11,7 +11,20 @@ pub struct Field<'a> {
     pub body: &'a [u8],
 }
 
-impl Field<'_> {
+impl<'a> Field<'a> {
+    /// The field in a line with those that continue it; none, if it is no field.
+    pub fn of(lines: &'a [u8]) -> Option<Field<'a>> {
+        let colon = memchr(b':', lines)?;
+        let name = lines[..colon].trim_ascii_end();
+        // RFC 5322 §2.2: printable ASCII without the colon.
+        if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
+            return None;
+        }
+        let body = &lines[colon + 1..];
+        let body = body.strip_suffix(b"\n").unwrap_or(body);
+        Some(Field { name, body: body.strip_suffix(b"\r").unwrap_or(body) })
+    }
+
     /// Whether it has this name, without regard to case.
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
@@ -23,18 +36,20 @@ impl Field<'_> {
 /// Lines that belong to no field are passed over, as most readers do. White space may stand between
 /// a name and its colon (RFC 5322 §4.5).
 pub fn fields(message: &[u8]) -> impl Iterator<Item = Field<'_>> {
+    unfolded_lines(message).filter_map(Field::of)
+}
+
+/// The lines of a header, each with those that continue it and with its line ends: all up to the first
+/// empty line, or up to the end where there is none.
+pub fn unfolded_lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = message;
     std::iter::from_fn(move || {
-        loop {
-            let (lines, after) = unfolded_line(rest);
-            if matches!(lines, b"" | b"\n" | b"\r\n") {
-                return None;
-            }
-            rest = after;
-            if let Some(field) = field(lines) {
-                return Some(field);
-            }
+        let (lines, after) = unfolded_line(rest);
+        if matches!(lines, b"" | b"\n" | b"\r\n") {
+            return None;
         }
+        rest = after;
+        Some(lines)
     })
 }
 
@@ -42,7 +57,7 @@ pub fn fields(message: &[u8]) -> impl Iterator<Item = Field<'_>> {
 /// is body, although no empty line stands before it.
 pub fn has_header(message: &[u8]) -> bool {
     let (line, _) = unfolded_line(message);
-    matches!(line, b"" | b"\n" | b"\r\n") || field(line).is_some()
+    matches!(line, b"" | b"\n" | b"\r\n") || Field::of(line).is_some()
 }
 
 /// The first line with those that continue it, and what follows them.
@@ -59,18 +74,6 @@ fn unfolded_line(text: &[u8]) -> (&[u8], &[u8]) {
             return text.split_at(end);
         }
     }
-}
-
-fn field(lines: &[u8]) -> Option<Field<'_>> {
-    let colon = memchr(b':', lines)?;
-    let name = lines[..colon].trim_ascii_end();
-    // RFC 5322 §2.2: printable ASCII without the colon.
-    if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
-        return None;
-    }
-    let body = &lines[colon + 1..];
-    let body = body.strip_suffix(b"\n").unwrap_or(body);
-    Some(Field { name, body: body.strip_suffix(b"\r").unwrap_or(body) })
 }
 
 #[cfg(test)]

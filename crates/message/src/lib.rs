@@ -5,7 +5,9 @@
 //! | [`received`] | the Received field that we put on top of every message |
 //! | [`header_scan`] | hops and size of a header, counted while it arrives |
 //! | [`mod@fields`] | the fields of a whole header |
+//! | [`mod@address_list`] | whom a To field names, and where |
 //! | [`mod@mailboxes`] | whom a From or Sender field names |
+//! | [`display_name`] | a name as it stands beside an address |
 //! | [`completion`] | the fields that a submission lacks |
 //! | [`report`] | the report to a sender of what became of his message |
 //! | [`notice`] | what an account's owner is told unasked |
@@ -15,8 +17,10 @@
 //! Nothing here touches a socket, a file or a clock: dates, names and tokens are arguments.
 #![forbid(unsafe_code)]
 
+pub mod address_list;
 pub mod completion;
 pub mod date;
+pub mod display_name;
 pub mod fields;
 pub mod header_scan;
 pub mod mailboxes;
@@ -28,13 +32,17 @@ pub mod status;
 mod encoding;
 mod outside_text;
 mod raw_japanese;
+mod tokens;
 
+pub use address_list::{AddressList, Listed, address_list};
 pub use completion::Completion;
 pub use date::Date;
-pub use fields::{Field, fields, has_header};
+pub use display_name::DisplayName;
+pub use fields::{Field, fields, has_header, unfolded_lines};
 pub use header_scan::HeaderScan;
 pub use mailboxes::{MailboxesError, mailboxes};
 pub use notice::{Notice, Subject};
-pub use received::{Protocol, Received};
+pub use outside_text::with_ascii_host;
+pub use received::{LocalReceived, Protocol, Received};
 pub use report::{Action, Occasion, Original, Report, ReportedRecipient, language_of};
 pub use status::Status;

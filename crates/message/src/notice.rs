@@ -17,7 +17,7 @@ mod words;
 #[derive(Debug, Clone)]
 pub struct Notice<'a> {
     /// What it is about.
-    pub subject: Subject,
+    pub subject: Subject<'a>,
     /// Whom it concerns.
     pub account: &'a AccountName,
     /// The language of its reader. A Japanese notice says it in English as well.
@@ -34,11 +34,22 @@ pub struct Notice<'a> {
 
 /// What an owner is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
+pub enum Subject<'a> {
     /// His account has sent as much as it may, for now or in one message.
     SendingLimit(LimitReached),
     /// His mailbox is full to so many per cent of its quota.
     MailboxFilling(u8),
+    /// A message that one of his programs left while the server was away was not sent.
+    NotSent {
+        /// When it was left, in seconds since 1970.
+        left: u64,
+        /// Why, in a sentence; words of the program may be in it.
+        reason: &'a str,
+        /// What to do about it.
+        remedy: &'a str,
+        /// How many others were not sent either, for this or other reasons.
+        others: u64,
+    },
 }
 
 impl Notice<'_> {
@@ -83,7 +94,7 @@ mod tests {
     use time::macros::datetime;
 
     /// The header and the decoded text.
-    fn written(subject: Subject, language: Language) -> (String, String) {
+    fn written(subject: Subject<'_>, language: Language) -> (String, String) {
         let message = Notice {
             subject,
             account: &"abc".parse().unwrap(),
@@ -104,7 +115,7 @@ mod tests {
         (format!("{header}\r\n\r\n"), text)
     }
 
-    fn limit(most: u64, until: Option<u64>) -> Subject {
+    fn limit(most: u64, until: Option<u64>) -> Subject<'static> {
         Subject::SendingLimit(LimitReached { which: SendingLimit::MessagesPerHour, most, until })
     }
 
@@ -139,6 +150,27 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_learns_when_a_message_was_left_and_why_it_was_not_sent() {
+        let not_sent = Subject::NotSent {
+            left: 1_795_474_741,
+            reason: "no mailbox here by that name: x@pobox.example\r\nBcc: y",
+            remedy: "check how these addresses are spelt",
+            others: 0,
+        };
+        let (header, text) = written(not_sent, Language::Ja);
+        assert!(header.contains("Subject: =?UTF-8?B?"), "{header}");
+        let reason = "  no mailbox here by that name: x@pobox.example";
+        assert_eq!(text.matches(reason).count(), 2, "{text}");
+        assert!(text.contains("送信できませんでした") && text.contains("was not sent"), "{text}");
+        assert_eq!(text.matches("2026-11-24 08:00 +0900").count(), 2, "{text}");
+        assert!(!text.contains("299"), "{text}");
+        let many = Subject::NotSent { left: 0, reason: "x", remedy: "y", others: 299 };
+        let (_, several) = written(many, Language::Ja);
+        assert!(several.contains("ほかに299通") && several.contains("299 more"), "{several}");
+        assert!(!text.contains("\r\nBcc:") && text.contains("how these addresses are spelt"), "{text}");
+    }
+
+    #[test]
     fn every_limit_has_its_words() {
         for which in [
             SendingLimit::MessagesPerHour,
@@ -157,7 +189,9 @@ mod tests {
         #[test]
         fn any_time_and_number_give_a_notice(most: u64, until in any::<Option<u64>>(), percent: u8, japanese: bool) {
             let language = if japanese { Language::Ja } else { Language::En };
-            for subject in [limit(most, until), Subject::MailboxFilling(percent)] {
+            let reason = &format!("{most}\r\n");
+            let not_sent = Subject::NotSent { left: most, reason, remedy: "", others: most };
+            for subject in [limit(most, until), Subject::MailboxFilling(percent), not_sent] {
                 let (header, text) = written(subject, language);
                 prop_assert_eq!(fields(header.as_bytes()).filter(|field| field.is("Subject")).count(), 1);
                 prop_assert!(!text.is_empty());

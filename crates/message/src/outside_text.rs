@@ -28,7 +28,7 @@ pub(crate) fn paragraph(text: &str, chars_max: usize) -> String {
 }
 
 /// An address whose host is written in A-labels, so that it is ASCII if its local-part is.
-pub(crate) fn with_ascii_host(address: &Address) -> String {
+pub fn with_ascii_host(address: &Address) -> String {
     match &address.host {
         Host::Domain(domain) => format!("{}@{}", address.local_part, domain.to_ascii()),
         Host::Literal(_) => address.to_string(),

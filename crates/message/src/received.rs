@@ -27,6 +27,8 @@ pub struct Received<'a> {
     pub peer_name: Option<&'a str>,
     /// The client's address.
     pub peer_address: IpAddr,
+    /// The user id of a client that is a program of this machine (`sendmail -bs`).
+    pub user: Option<u32>,
     /// Our own name.
     pub host: &'a Domain,
     /// How the message came.
@@ -85,7 +87,11 @@ impl fmt::Display for Received<'_> {
         if let Some(name) = self.peer_name {
             write!(f, "{} ", host_name(name))?;
         }
-        write!(f, "{literal})\r\n\tby {} with {} id {}", self.host.to_ascii(), self.with, self.id)?;
+        write!(f, "{literal})")?;
+        if let Some(uid) = self.user {
+            write!(f, " (sendmail-bs, user id {uid})")?;
+        }
+        write!(f, "\r\n\tby {} with {} id {}", self.host.to_ascii(), self.with, self.id)?;
         if self.recipient.is_some() || self.cipher.is_some() {
             f.write_str("\r\n\t")?;
         }
@@ -104,6 +110,41 @@ impl fmt::Display for Received<'_> {
     }
 }
 
+/// The passage of a message that a program of this machine handed in. [`Display`](fmt::Display) writes
+/// the whole field, folded, with its CRLF:
+///
+/// ```text
+/// Received: by mail.pobox.example (sendmail, user id 1001)
+///     id 0abcdefghjkmn; Tue, 24 Nov 2026 07:05:36 +0900
+/// ```
+///
+/// Nothing in it is the program's word.
+#[derive(Debug, Clone)]
+pub struct LocalReceived<'a> {
+    /// Our own name.
+    pub host: &'a Domain,
+    /// The command of ours that the program called.
+    pub command: &'static str,
+    /// The program's user id, as the kernel says it.
+    pub uid: u32,
+    /// The message's name.
+    pub id: QueueId,
+    /// When, in the zone to be written.
+    pub at: OffsetDateTime,
+}
+
+impl fmt::Display for LocalReceived<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LocalReceived { host, command, uid, id, at } = self;
+        write!(
+            f,
+            "Received: by {} ({command}, user id {uid})\r\n\tid {id}; {}\r\n",
+            host.to_ascii(),
+            Date(*at)
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +156,7 @@ mod tests {
             helo: Some("sender.example"),
             peer_name: Some("mail.sender.example"),
             peer_address: "192.0.2.1".parse().unwrap(),
+            user: None,
             host,
             with: Protocol { esmtp: true, smtputf8: false, tls: false, authenticated: false },
             cipher: None,
@@ -145,6 +187,19 @@ mod tests {
             written.starts_with("Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\r\n"),
             "{written}"
         );
+    }
+
+    #[test]
+    fn a_program_of_this_machine_is_known_by_its_user_id() {
+        let host = host();
+        let program = Received {
+            peer_name: Some("localhost"),
+            peer_address: IpAddr::from([127, 0, 0, 1]),
+            user: Some(1001),
+            ..sample(&host)
+        };
+        let first = "Received: from sender.example (localhost [127.0.0.1]) (sendmail-bs, user id 1001)\r\n";
+        assert!(program.to_string().starts_with(first), "{program}");
     }
 
     #[test]
@@ -183,6 +238,18 @@ mod tests {
         ] {
             assert_eq!(Protocol { esmtp, smtputf8, tls, authenticated }.to_string(), name);
         }
+    }
+
+    #[test]
+    fn a_local_program_is_known_by_its_user_id() {
+        let (host, at) = (Domain::parse("mail.例え.テスト").unwrap(), datetime!(2026-11-24 07:05:36 +9));
+        let local =
+            LocalReceived { host: &host, command: "sendmail", uid: 1001, id: QueueId::from_u64(0), at };
+        assert_eq!(
+            local.to_string(),
+            "Received: by mail.xn--r8jz45g.xn--zckzah (sendmail, user id 1001)\r\n\
+             \tid 0000000000000; Tue, 24 Nov 2026 07:05:36 +0900\r\n"
+        );
     }
 
     proptest! {

@@ -27,6 +27,8 @@ pub struct Job {
     pub treatment: Treatment,
     /// What the caller's environment says.
     pub names: Names,
+    /// Options of other sendmails that change nothing here: for the log.
+    pub let_pass: Vec<String>,
 }
 
 /// Whether recipients are taken from the header.
@@ -47,7 +49,7 @@ pub enum FromHeader {
 pub enum Treatment {
     /// Complete it as qmail-inject does.
     Complete,
-    /// Leave it as it is (`qmail-queue`).
+    /// Leave it as it is (`qmail-queue`), but for what the account's rule has of its authors.
     AsIs,
     /// Put this line on top (`forward`: `DTLINE`), and leave the rest as it is.
     Forward {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::face::Manner;
+use crate::qmail_queue::Fault;
 
 /// Why a message was not taken. [`Display`](std::fmt::Display) is a sentence for the log and for
 /// standard error; [`Refusal::remedy`] says what to do.
@@ -16,6 +17,21 @@ pub enum Refusal {
     /// An option without its value; the usage line follows.
     #[error("option requires an argument -- {0}")]
     MissingValue(String),
+    /// A mode (`-b`) that does not hand in mail; the usage line follows.
+    #[error("mode -b{0} is not done here")]
+    NoSuchMode(String),
+    /// In strict manner, an option behind an address.
+    #[error("option behind an address: {0}")]
+    LateOption(String),
+    /// A variable that must be in the environment.
+    #[error("{0} not set")]
+    NotSet(String),
+    /// Something that a program in delivery instructions cannot have: it reaches no server.
+    #[error("{0} does not work in delivery instructions")]
+    InInstructions(String),
+    /// More messages than a program in delivery instructions may hand in.
+    #[error("a program in delivery instructions hands in no more than {0} messages")]
+    TooManyMessages(usize),
     /// Neither an argument nor the header names a recipient.
     #[error("no recipient is named")]
     NoRecipients,
@@ -97,6 +113,17 @@ pub enum Refusal {
     /// What was asked is not for this user.
     #[error("{0}")]
     NotAllowed(String),
+    /// What comes at descriptor 1 of `qmail-queue` is no envelope.
+    #[error(transparent)]
+    NoEnvelope(#[from] Fault),
+    /// What the program that `QMAILQUEUE` names said.
+    #[error("{text}")]
+    Filter {
+        /// Its reason.
+        text: String,
+        /// Trying again does not help.
+        permanent: bool,
+    },
     /// A file or a stream of the caller's cannot be read or written.
     #[error("{0}")]
     Unreadable(String),
@@ -138,6 +165,10 @@ impl Refusal {
         match self {
             Refusal::IllegalOption(_)
             | Refusal::MissingValue(_)
+            | Refusal::NoSuchMode(_)
+            | Refusal::LateOption(_)
+            | Refusal::NotSet(_)
+            | Refusal::InInstructions(_)
             | Refusal::NoRecipients
             | Refusal::CommaList(_) => USAGE,
             Refusal::NotAnAddress(_)
@@ -146,14 +177,22 @@ impl Refusal {
             | Refusal::Nul
             | Refusal::Authors(_)
             | Refusal::TooManyHops
+            | Refusal::NoEnvelope(_)
             | Refusal::Unreadable(_) => DATAERR,
             Refusal::NoSuchMailbox(_) => NOUSER,
             Refusal::SenderDenied { .. }
             | Refusal::UnknownUser(_)
             | Refusal::Suspended { .. }
             | Refusal::NotAllowed(_) => NOPERM,
-            Refusal::TooLarge(_) | Refusal::HeaderTooLarge(_) | Refusal::TooManyRecipients(_) => UNAVAILABLE,
-            Refusal::MailboxFull(_)
+            // Over the limit by itself, it never passes.
+            Refusal::LimitReached { reached: LimitReached { until: None, .. }, .. }
+            | Refusal::TooLarge(_)
+            | Refusal::HeaderTooLarge(_)
+            | Refusal::TooManyRecipients(_)
+            | Refusal::TooManyMessages(_)
+            | Refusal::Filter { permanent: true, .. } => UNAVAILABLE,
+            Refusal::Filter { permanent: false, .. }
+            | Refusal::MailboxFull(_)
             | Refusal::LimitReached { .. }
             | Refusal::StorageFull
             | Refusal::ServerAway(_) => TEMPFAIL,
@@ -168,6 +207,11 @@ impl Refusal {
                 "leave this option out: -t, -f, -F, -bp and -bs are those that count"
             }
             Refusal::MissingValue(_) => "write the value behind the option, as in -fabc@pobox.example",
+            Refusal::NoSuchMode(_) => "leave -b out to hand in a message",
+            Refusal::LateOption(_) => "write options before addresses",
+            Refusal::NotSet(_) => "call it from delivery instructions, which set it",
+            Refusal::InInstructions(_) => "hand a message in, which goes when the program has succeeded",
+            Refusal::TooManyMessages(_) => "send one message to several recipients",
             Refusal::NoRecipients => "name the recipients as arguments, or call with -t and a To field",
             Refusal::CommaList(_) => "separate addresses by spaces, not by commas",
             Refusal::NotAnAddress(_) => "write addresses as name@host",
@@ -188,22 +232,56 @@ impl Refusal {
             Refusal::HeaderTooLarge(_) => "name recipients as arguments rather than in the header",
             Refusal::TooManyRecipients(_) => "send it in several parts, each to fewer",
             Refusal::TooManyHops => "look for two addresses that are forwarded to each other",
+            Refusal::LimitReached { reached: LimitReached { until: None, .. }, .. } => {
+                "send it to fewer, or ask the operator for a larger plan"
+            }
             Refusal::LimitReached { .. } => "try again later, or ask the operator for a larger plan",
             Refusal::StorageFull | Refusal::ServerAway(_) => "try again later",
             Refusal::Fault(_) => "tell the operator; the server's log says more",
             Refusal::NotAllowed(_) => "ask the operator",
+            Refusal::NoEnvelope(_) => {
+                "write F, the sender, NUL; T, a recipient, NUL for each; and a last NUL"
+            }
+            Refusal::Filter { permanent: true, .. } => {
+                "ask whoever set QMAILQUEUE, which names the program that refuses it"
+            }
+            Refusal::Filter { permanent: false, .. } => {
+                "try again later, or ask whoever set QMAILQUEUE, which names the program that refuses it"
+            }
             Refusal::Unreadable(_) => "check the file or the pipe",
         }
     }
 }
 
+/// The most addresses that a sentence has.
+const LISTED_MAX: usize = 100;
+
 fn list(addresses: &[Address]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    let listed: Vec<_> = addresses.iter().take(LISTED_MAX).map(ToString::to_string).collect();
+    let listed = listed.join(", ");
+    match addresses.len().saturating_sub(LISTED_MAX) {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use envelope::SendingLimit;
+
+    fn over_limit(until: Option<u64>) -> Refusal {
+        let reached = LimitReached { which: SendingLimit::RecipientsPerHour, most: 1, until };
+        Refusal::LimitReached { account: "abc".into(), reached }
+    }
+
+    #[test]
+    fn a_sentence_names_a_hundred_addresses_and_counts_the_rest() {
+        let bad = vec![Address::parse("a@x.example").unwrap(); 102];
+        let sentence = Refusal::NoSuchMailbox(bad[..2].to_vec()).to_string();
+        assert_eq!(sentence, "no mailbox here by that name: a@x.example, a@x.example");
+        assert!(Refusal::NoSuchMailbox(bad).to_string().ends_with(", a@x.example and 2 more"));
+    }
 
     #[test]
     fn a_refusal_has_the_exit_code_that_its_caller_knows() {
@@ -215,6 +293,13 @@ mod tests {
             (Refusal::Fault("x".into()), 70, 111),
             (Refusal::StorageFull, 75, 111),
             (Refusal::UnknownUser(1), 77, 100),
+            (Refusal::NoSuchMode("d".into()), 64, 100),
+            (Refusal::InInstructions("-bs".into()), 64, 100),
+            (Refusal::TooManyMessages(10), 69, 100),
+            (Refusal::Filter { text: "no".into(), permanent: true }, 69, 100),
+            (Refusal::Filter { text: "later".into(), permanent: false }, 75, 111),
+            (over_limit(None), 69, 100),
+            (over_limit(Some(1)), 75, 111),
         ] {
             assert_eq!(refusal.exit_code(Manner::Helpful), sysexit, "{refusal}");
             assert_eq!(refusal.exit_code(Manner::Strict), qmail, "{refusal}");

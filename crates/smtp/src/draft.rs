@@ -30,6 +30,8 @@ pub enum Fault {
     FromUnreadable,
     /// A submission with a Sender field of which nobody can tell whom it names.
     SenderUnreadable,
+    /// The same of a Resent-From or Resent-Sender field.
+    ResentUnreadable,
     /// A submission by somebody who may not write as its authors.
     Author(Refusal),
 }

@@ -35,6 +35,24 @@ pub fn too_many_connections_from_address() -> Reply {
     Reply::verbatim(421, "sorry, too many connections from your address, try again later (#4.7.0)")
 }
 
+/// In place of the greeting, to a program of this machine whose user is no customer's.
+pub fn unknown_user(uid: u32) -> Reply {
+    Reply::verbatim(554, format!("sorry, user id {uid} belongs to no customer; ask the operator (#5.7.1)"))
+}
+
+/// In place of the greeting, to a program of a customer who may not send.
+pub fn user_may_not_send(uid: u32) -> Reply {
+    Reply::verbatim(
+        554,
+        format!("sorry, the account of user id {uid} may not send mail; ask the operator (#5.7.1)"),
+    )
+}
+
+/// In place of the greeting, when it cannot be found out who a program of this machine is.
+pub fn no_directory() -> Reply {
+    Reply::verbatim(421, "sorry, I cannot look up who you are now, try again later (#4.3.0)")
+}
+
 /// To HELO.
 pub fn helo(settings: &Settings) -> Reply {
     Reply::verbatim(250, settings.greeting.clone())
@@ -263,6 +281,10 @@ pub fn faulty(fault: Fault) -> Reply {
         Fault::SenderUnreadable => Reply::verbatim(
             554,
             "sorry, I cannot read the address in your Sender field; the form is: name <local-part@domain> (#5.6.0)",
+        ),
+        Fault::ResentUnreadable => Reply::verbatim(
+            554,
+            "sorry, I cannot read an address in your Resent-From or Resent-Sender field; the form is: name <local-part@domain> (#5.6.0)",
         ),
         Fault::Author(refusal) => refused(refusal),
         Fault::TooManyHops => Reply::verbatim(554, "too many hops, this message is looping (#5.4.6)"),

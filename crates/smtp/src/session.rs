@@ -237,6 +237,12 @@ impl Session {
         Session { tls: Some(tls), ..Session::new(settings, peer, now) }
     }
 
+    /// A session with somebody who is known before he says a word, such as a program of this machine by its
+    /// user id. He is asked for no AUTH, and cannot become another.
+    pub fn with_sender(settings: Arc<Settings>, peer: Peer, sender: Sender, now: Instant) -> Session {
+        Session { client: Client::Sender(sender), ..Session::new(settings, peer, now) }
+    }
+
     /// Takes input. Give it more only after [`Session::next_action`] gave `None`: it holds what it
     /// is given until it is used, and changes mail data where they lie rather than copy them.
     pub fn receive(&mut self, input: BytesMut, now: Instant) {

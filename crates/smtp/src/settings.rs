@@ -92,6 +92,8 @@ pub struct Peer {
     pub address: IpAddr,
     /// Its name according to DNS, if it was looked up and leads back to the address.
     pub name: Option<String>,
+    /// The user id of a program of this machine, as the kernel says it.
+    pub user: Option<u32>,
 }
 
 /// How the session is encrypted.

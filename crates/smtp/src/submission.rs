@@ -25,9 +25,9 @@ pub(crate) struct Submission {
 /// As whom a message is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Authors {
-    /// As these, in its From and Sender fields.
+    /// As these, in its From and Sender fields and their Resent kin.
     Named(Vec<Address>),
-    /// It has no From field; these are in its Sender field.
+    /// It has no From field; these are in its Sender field and the Resent kin.
     FromLacking(Vec<Address>),
 }
 
@@ -59,10 +59,10 @@ impl Submission {
     /// Reads the header for its authors.
     ///
     /// # Errors
-    /// If there is more than one From field, or one that cannot be read.
+    /// If there is more than one From field, or one of these fields cannot be read.
     pub(crate) fn authors(&self) -> Result<Authors, Fault> {
         let header = self.header();
-        let (mut from, mut senders) = (None, Vec::new());
+        let (mut from, mut others) = (None, Vec::new());
         for field in fields(header) {
             if field.is("From") {
                 let named = mailboxes(field.body).map_err(|_| Fault::FromUnreadable)?;
@@ -70,14 +70,17 @@ impl Submission {
                     return Err(Fault::FromTwice);
                 }
             } else if field.is("Sender") {
-                senders.extend(mailboxes(field.body).map_err(|_| Fault::SenderUnreadable)?);
+                others.extend(mailboxes(field.body).map_err(|_| Fault::SenderUnreadable)?);
+            } else if field.is("Resent-From") || field.is("Resent-Sender") {
+                // Who sends a message again is shown as its sender as well (RFC 5322 §3.6.6).
+                others.extend(mailboxes(field.body).map_err(|_| Fault::ResentUnreadable)?);
             }
         }
         match from {
-            None => Ok(Authors::FromLacking(senders)),
+            None => Ok(Authors::FromLacking(others)),
             Some(named) if named.is_empty() => Err(Fault::FromUnreadable),
             Some(mut named) => {
-                named.extend(senders);
+                named.extend(others);
                 Ok(Authors::Named(named))
             }
         }
@@ -139,6 +142,11 @@ mod tests {
             Ok(Authors::Named(named(&["a@x.example", "b@x.example", "c@x.example"])))
         );
         assert_eq!(authors("Sender: a@x.example\r\n\r\n"), Ok(Authors::FromLacking(a())));
+        assert_eq!(
+            authors("Resent-From: b@x.example\r\nFrom: a@x.example\r\nresent-sender: c@x.example\r\n\r\n"),
+            Ok(Authors::Named(named(&["a@x.example", "b@x.example", "c@x.example"])))
+        );
+        assert_eq!(authors("Resent-From: a@x.example\r\n\r\n"), Ok(Authors::FromLacking(a())));
         assert_eq!(authors("\r\nFrom: a@x.example\r\n"), Ok(Authors::FromLacking(vec![])));
         assert_eq!(authors("hello\r\nFrom: a@x.example\r\n\r\n"), Ok(Authors::FromLacking(vec![])));
         assert_eq!(authors("Sender: me\r\nFrom: a@x.example\r\n\r\n"), Ok(Authors::Named(a())));
@@ -153,6 +161,8 @@ mod tests {
             ("From: me\r\n\r\n", Fault::FromUnreadable),
             ("From: <a@x.example\r\n\r\n", Fault::FromUnreadable),
             ("From: a@x.example\r\nSender: (\r\n\r\n", Fault::SenderUnreadable),
+            ("From: a@x.example\r\nResent-From: (\r\n\r\n", Fault::ResentUnreadable),
+            ("From: a@x.example\r\nResent-Sender: <b@x.example\r\n\r\n", Fault::ResentUnreadable),
         ] {
             assert_eq!(authors(header), Err(fault), "{header:?}");
         }

@@ -17,6 +17,7 @@ use super::password::PasswordSource;
 use super::text_file::TextFile;
 use super::{account_import, welcome};
 use crate::config::Config;
+use crate::local_users::{LocalUid, LocalUsers};
 
 /// How many accounts are asked for at a time.
 const PAGE: u32 = 500;
@@ -43,6 +44,9 @@ pub enum Account {
         /// The language it is written to in.
         #[arg(long, value_enum, default_value_t = LanguageArgument::Ja)]
         language: LanguageArgument,
+        /// A user of this machine, by name or number, whose programs send as it by `sendmail`. May be repeated.
+        #[arg(long, value_name = "USER")]
+        uid: Vec<LocalUid>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -68,7 +72,7 @@ pub enum Account {
         #[command(flatten)]
         password: PasswordSource,
     },
-    /// Give an account another plan, another language, or allowances of its own.
+    /// Give an account another plan, another language, users of this machine, or allowances of its own.
     Set {
         /// Its name.
         name: AccountName,
@@ -78,12 +82,19 @@ pub enum Account {
         /// The language it is written to in.
         #[arg(long, value_enum)]
         language: Option<LanguageArgument>,
+        /// A user of this machine, by name or number, whose programs send as it from now on. May be repeated.
+        #[arg(long, value_name = "USER")]
+        uid: Vec<LocalUid>,
+        /// A user whose programs send as it no longer. May be repeated.
+        #[arg(long, value_name = "USER")]
+        no_uid: Vec<LocalUid>,
         /// What it has otherwise than its plan says, such as quota_bytes=1G; quota_bytes=plan takes that back.
         #[arg(value_name = "ALLOWANCE=VALUE")]
         allowances: Vec<Assignment>,
     },
-    /// Make the accounts of a file, all or none: a line for each, `name:hash[:language]`. Without a hash nobody can
-    /// log in yet. Of lines with more fields, as passwd, shadow and vpasswd have them, the first two count.
+    /// Make the accounts of a file, all or none: a line for each, `name:hash[:language[:user]]`. Without a hash nobody
+    /// can log in yet; programs of the user, by name or number, send as the account. Of lines with more fields, as
+    /// passwd, shadow and vpasswd have them, the first two count.
     Import {
         /// The file; `-` is standard input.
         file: TextFile,
@@ -207,6 +218,10 @@ struct Shown<'a> {
     windows: Value,
     app_passwords: u64,
     domains: &'a [envelope::Domain],
+    /// By the directory.
+    uids: &'a [u32],
+    /// By `[sendmail.users]`, which counts first.
+    uids_by_configuration: Vec<u32>,
     mailbox: Value,
 }
 
@@ -217,7 +232,7 @@ pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
     }
     let mut desk = Desk::open(config)?;
     match command {
-        Account::Add { name, password, hash, plan, operator, language, json } => {
+        Account::Add { name, password, hash, plan, operator, language, uid, json } => {
             let (password, made_up) = match hash {
                 Some(hash) => (NewPassword::Hash(Secret(hash)), None),
                 None => {
@@ -225,8 +240,8 @@ pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
                     (NewPassword::Password(password), made_up)
                 }
             };
-            let language = language.into();
-            let new = NewAccount { name, password: Some(password), language, operator, plan };
+            let (language, uids) = (language.into(), numbers(uid));
+            let new = NewAccount { name, password: Some(password), language, operator, plan, uids };
             let account = ask!(desk, Rule::AddAccount(new) => Account);
             if json {
                 output::json(&Made { account: &account, password: made_up.as_deref() })?;
@@ -242,7 +257,8 @@ pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
         Account::List { json } => list(&mut desk, json)?,
         Account::Show { name, json } => {
             let facts = ask!(desk, Rule::AccountFacts(name) => AccountFacts);
-            if json { show_json(&facts)? } else { show(&facts)? }
+            let configured = users_of(config, &facts.account.name);
+            if json { show_json(&facts, configured)? } else { show(&facts, &configured)? }
         }
         Account::Passwd { name, password } => {
             let (password, made_up) = password.read()?;
@@ -252,13 +268,16 @@ pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
             }
             say!("{name} has a new password");
         }
-        Account::Set { name, plan, language, allowances } => {
-            if plan.is_none() && language.is_none() && allowances.is_empty() {
-                bail!("nothing is to be changed; say --plan, --language or ALLOWANCE=VALUE");
+        Account::Set { name, plan, language, uid, no_uid, allowances } => {
+            let users = uid.len() + no_uid.len();
+            if plan.is_none() && language.is_none() && users == 0 && allowances.is_empty() {
+                bail!("nothing is to be changed; say --plan, --language, --uid, --no-uid or ALLOWANCE=VALUE");
             }
+            let (uids_added, uids_removed) = (numbers(uid), numbers(no_uid));
             let value = |value: String| (value != "plan").then_some(value);
             let allowances = allowances.into_iter().map(|set| (set.name, value(set.value))).collect();
-            let changes = AccountChanges { plan, language: language.map(Into::into), allowances };
+            let language = language.map(Into::into);
+            let changes = AccountChanges { plan, language, allowances, uids_added, uids_removed };
             desk.change(Rule::ChangeAccount(name.clone(), changes))?;
             say!("{name} is changed");
         }
@@ -350,7 +369,17 @@ fn app_password(desk: &mut Desk, command: AppPassword) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(facts: &AccountFacts) -> anyhow::Result<()> {
+fn numbers(users: Vec<LocalUid>) -> Vec<u32> {
+    users.into_iter().map(|user| user.0).collect()
+}
+
+/// The users of this machine whose programs send as this account by `[sendmail.users]`.
+fn users_of(config: &Config, account: &AccountName) -> Vec<u32> {
+    let all = LocalUsers::of(&config.sendmail.users).accounts.into_iter();
+    all.filter(|(_, owner)| owner == account).map(|(uid, _)| uid).collect()
+}
+
+fn show(facts: &AccountFacts, configured: &[u32]) -> anyhow::Result<()> {
     let account = &facts.account;
     say!("account                 {}", account.name);
     say!("state                   {}", account.state);
@@ -360,6 +389,12 @@ fn show(facts: &AccountFacts) -> anyhow::Result<()> {
     say!("made                    {}", output::moment(account.created));
     for domain in &facts.domains {
         say!("owns                    {domain}");
+    }
+    for uid in &facts.uids {
+        say!("programs of             {}", LocalUid(*uid));
+    }
+    for uid in configured {
+        say!("programs of             {}, by [sendmail.users]", LocalUid(*uid));
     }
     say!("plan                    {}", facts.plan);
     for line in allowances::lines(&facts.allowances, &facts.own) {
@@ -391,7 +426,7 @@ fn show(facts: &AccountFacts) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show_json(facts: &AccountFacts) -> anyhow::Result<()> {
+fn show_json(facts: &AccountFacts, uids_by_configuration: Vec<u32>) -> anyhow::Result<()> {
     output::json(&Shown {
         account: &facts.account,
         plan: &facts.plan,
@@ -401,6 +436,8 @@ fn show_json(facts: &AccountFacts) -> anyhow::Result<()> {
         windows: serde_json::to_value(&facts.windows)?,
         app_passwords: facts.app_passwords,
         domains: &facts.domains,
+        uids: &facts.uids,
+        uids_by_configuration,
         mailbox: serde_json::to_value(facts.mailbox)?,
     })
 }

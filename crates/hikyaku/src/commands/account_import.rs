@@ -1,10 +1,12 @@
-//! Accounts from a file: `name:hash[:language]`, or the lines of passwd, shadow and vpasswd.
+//! Accounts from a file: `name:hash[:language[:user]]`, or the lines of passwd, shadow and vpasswd.
 
 use std::collections::HashMap;
 
 use directory::PasswordHash;
 use envelope::{AccountName, Language, PlanName};
 use link::services::directory::{NewAccount, NewPassword, Secret};
+
+use crate::local_users::LocalUid;
 
 /// The longest file in octets.
 pub const FILE_MAX: usize = 16 << 20;
@@ -74,14 +76,23 @@ fn account(line: &[u8], language: Language, plan: Option<&PlanName>) -> Result<N
             Some(NewPassword::Hash(Secret(hash.into())))
         }
     };
-    let language = match rest {
-        // With more fields it is a line of another system, which knows no languages.
-        ["ja"] => Language::Ja,
-        ["en"] => Language::En,
-        [] | [""] | [_, _, ..] => language,
-        [other] => return Err(format!("{other:?} is no language; write ja or en, or leave it out")),
+    // With more fields it is a line of another system, which knows no languages.
+    let (said, user) = match rest {
+        [] | [_, _, _, ..] => ("", ""),
+        [said] => (*said, ""),
+        [said, user] => (*said, *user),
     };
-    Ok(NewAccount { name, password, language, operator: false, plan: plan.cloned() })
+    let language = match said {
+        "ja" => Language::Ja,
+        "en" => Language::En,
+        "" => language,
+        other => return Err(format!("{other:?} is no language; write ja or en, or leave it out")),
+    };
+    let uids = match user {
+        "" => Vec::new(),
+        user => vec![user.parse::<LocalUid>().map_err(|error| format!("{name}: {error}"))?.0],
+    };
+    Ok(NewAccount { name, password, language, operator: false, plan: plan.cloned(), uids })
 }
 
 #[cfg(test)]
@@ -101,7 +112,8 @@ mod tests {
         let text = format!(
             "# customers\n\na1:{HASH}:en\r\na2:{HASH}\na3::ja\na4:\n\
              a5:{HASH}:1001:1001:Taro:/home/a5:/bin/sh\na6:!{HASH}:19000:0:99999:7:::\na7:*:\n\
-             a8:{HASH}:1:0:Hanako:/home/vpopmail/domains/x/a8:NOQUOTA"
+             a8:{HASH}:1:0:Hanako:/home/vpopmail/domains/x/a8:NOQUOTA\n\
+             a9::en:1009\nb1:::root\nb2:::"
         );
         let read = read(&text).unwrap();
         let found: Vec<_> = read
@@ -119,14 +131,20 @@ mod tests {
                 (8, "a6", false, Language::Ja),
                 (9, "a7", false, Language::Ja),
                 (10, "a8", true, Language::Ja),
+                (11, "a9", false, Language::En),
+                (12, "b1", false, Language::Ja),
+                (13, "b2", false, Language::Ja),
             ]
         );
+        let uids: Vec<u32> = read.iter().flat_map(|(_, new)| new.uids.clone()).collect();
+        assert_eq!(uids, [1009, 0]);
     }
 
     #[test]
     fn each_problem_is_told_with_its_line() {
-        let text =
-            format!("a1:{HASH}\nA1:{HASH}\na b:\nnobody\na2:abGvwuLczWt7M\na3:x:1:1::/:/\na4::de\n-x:\n");
+        let text = format!(
+            "a1:{HASH}\nA1:{HASH}\na b:\nnobody\na2:abGvwuLczWt7M\na3:x:1:1::/:/\na4::de\n-x:\na5:::no-such-user\n"
+        );
         let problems = read(&text).unwrap_err();
         let beginnings = [
             "line 2: a1 stands in line 1 already",
@@ -136,6 +154,7 @@ mod tests {
             "line 6: the hash of a3 is not here but in /etc/shadow",
             "line 7: \"de\" is no language",
             "line 8: \"-x\"",
+            "line 9: a5: this machine has no user no-such-user",
         ];
         assert_eq!(problems.len(), beginnings.len(), "{problems:#?}");
         for (problem, beginning) in problems.iter().zip(beginnings) {

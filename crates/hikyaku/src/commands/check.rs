@@ -1,21 +1,25 @@
 //! `hikyaku check`: what is wrong, and how to mend it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use link::services::directory::Directory;
+use envelope::AccountName;
+use link::services::directory::{Directory, Rule};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 
-use super::desk;
+use super::desk::{self, Desk};
 use super::output::{self, say};
 use crate::config::Config;
 use crate::control::{Role, Settings};
+use crate::local_users::LocalUsers;
 use crate::privileges::{Identities, Reach};
 
 #[derive(Args)]
@@ -55,7 +59,9 @@ pub fn run(path: &Path, arguments: &Check) -> anyhow::Result<ExitCode> {
     });
     let is_running = matches!(running, Ok(Some(_)));
     drop(running);
+    secrets(path, &config, &mut findings);
     users(&config, &mut findings);
+    local_users(&config, &mut findings);
     directories(&config, &mut findings);
     ports(&config, is_running, &mut findings);
     certificate(&config, &mut findings);
@@ -102,7 +108,7 @@ fn users(config: &Config, findings: &mut Vec<Finding>) {
         return;
     }
     for role in Role::ALL.into_iter().filter(|role| role.is_wanted(config)) {
-        if let Err(problem) = identities.of_role(role) {
+        if let Err(problem) = identities.of_role(role, config) {
             findings.push(wrong(format!("{problem:#}"), "hikyaku init, or useradd --system"));
             return;
         }
@@ -110,12 +116,56 @@ fn users(config: &Config, findings: &mut Vec<Finding>) {
     findings.push(good("each role has its system user".into()));
 }
 
+/// Others may read the configuration: `sendmail` has all that it needs from a file of its own.
+fn secrets(path: &Path, config: &Config, findings: &mut Vec<Finding>) {
+    let has_password = |route: &toml::Value| route.get("password").is_some();
+    let open = std::fs::metadata(path).is_ok_and(|data| data.mode() & 0o004 != 0);
+    if open && config.remote.routes.values().any(has_password) {
+        findings.push(wrong(
+            format!("everybody can read {}, and passwords of [remote.routes] stand in it", path.display()),
+            format!("chmod o-rwx {}", path.display()),
+        ));
+    }
+}
+
+/// Users whose programs send, and the accounts as which they do.
+fn local_users(config: &Config, findings: &mut Vec<Finding>) {
+    let users = &config.sendmail.users;
+    if users.is_empty() {
+        return;
+    }
+    let before = findings.len();
+    for problem in LocalUsers::of(users).problems {
+        findings.push(wrong(format!("[sendmail.users]: {problem}"), "until then the line does not count"));
+    }
+    let accounts: BTreeSet<&AccountName> = users.values().collect();
+    let mut desk = match Desk::open(config) {
+        Ok(desk) => desk,
+        Err(problem) => {
+            let unasked =
+                format!("[sendmail.users]: whether the accounts are there is not known: {problem:#}");
+            findings.push(doubtful(unasked, "run this as root or as the server's user"));
+            return;
+        }
+    };
+    for account in accounts {
+        if let Err(problem) = desk.answer(Rule::Account(account.clone())) {
+            findings.push(wrong(
+                format!("[sendmail.users]: {problem:#}"),
+                "until it is made, programs of such users are refused",
+            ));
+        }
+    }
+    if findings.len() == before {
+        findings.push(good("users and accounts of [sendmail.users] are there".into()));
+    }
+}
+
 fn directories(config: &Config, findings: &mut Vec<Finding>) {
-    use std::os::unix::fs::MetadataExt;
     let paths = Settings::of(config).paths;
     let identities = Identities::of(config);
     for role in Role::ALL.into_iter().filter(|role| role.reach() == Reach::Files && role.is_wanted(config)) {
-        let owner = identities.of_role(role).ok().flatten();
+        let owner = identities.of_role(role, config).ok().flatten();
         for directory in role.directories(&paths) {
             let name = directory.display();
             match std::fs::metadata(&directory) {

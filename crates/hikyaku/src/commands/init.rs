@@ -10,8 +10,10 @@ use clap::Args;
 use envelope::{AccountName, Domain, Language};
 use link::services::directory::{NewAccount, NewPassword, Rule, Secret};
 use nix::unistd::{Group, Uid, User};
+use sendmail::Face;
 
 use super::desk::Desk;
+use super::links::{self, Links};
 use super::output::say;
 use super::password;
 use crate::config::Config;
@@ -32,20 +34,34 @@ pub struct Init {
     /// The first account, which is the operator's.
     #[arg(long, value_name = "ACCOUNT", default_value = "postmaster")]
     operator: AccountName,
+    /// Make links for programs that send, in this directory: sendmail, mailq and newaliases. Where a server is set
+    /// up already, its accounts stay as they are.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = links::USUAL)]
+    links: Option<PathBuf>,
+    /// Links by qmail's names too: qmail-inject, qmail-queue, forward and the others.
+    #[arg(long, requires = "links")]
+    qmail_links: bool,
 }
 
 /// Does it.
 pub fn run(path: &Path, arguments: &Init) -> anyhow::Result<ExitCode> {
     let new = new_configuration(path, arguments)?;
+    // First, so that a file that is in the way stops all.
+    let links = wanted_links(arguments)?;
     let config = match &new {
         Some(text) => Config::parse(text)?,
         None => Config::read(path)?,
     };
+    let is_set_up = new.is_none() && std::fs::metadata(config.database()).is_ok_and(|file| file.len() > 0);
     let identities = Identities::of(&config);
     if identities == Identities::Own {
-        make_system_users()?;
+        make_system_users(&config)?;
     }
     privileges::found(&config, identities)?;
+    if links.is_some() && is_set_up {
+        make(links)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let operator = &arguments.operator;
     let secret = password::generated();
     let account = NewAccount {
@@ -54,6 +70,7 @@ pub fn run(path: &Path, arguments: &Init) -> anyhow::Result<ExitCode> {
         language: Language::Ja,
         operator: true,
         plan: None,
+        uids: Vec::new(),
     };
     Desk::open(&config)?.change(Rule::AddAccount(account))?;
 
@@ -66,9 +83,24 @@ pub fn run(path: &Path, arguments: &Init) -> anyhow::Result<ExitCode> {
         write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
         say!("wrote {}", path.display());
     }
+    make(links)?;
     say!("made the operator account {operator}, password {secret}");
     say!("next: hikyaku check, then hikyaku serve");
     Ok(ExitCode::SUCCESS)
+}
+
+fn wanted_links(arguments: &Init) -> anyhow::Result<Option<Links>> {
+    let Some(directory) = &arguments.links else { return Ok(None) };
+    let program = std::env::current_exe().context("cannot tell where this program lies")?;
+    let faces: &[Face] = if arguments.qmail_links { &Face::ALL } else { &links::EVERYBODYS };
+    Links::wanted(directory, faces, &program).map(Some)
+}
+
+fn make(links: Option<Links>) -> anyhow::Result<()> {
+    for link in links.map(Links::make).transpose()?.unwrap_or_default() {
+        say!("{} is this program", link.display());
+    }
+    Ok(())
 }
 
 /// Writes the configuration for its owner alone: passwords of smart hosts may come to stand in it.
@@ -97,10 +129,10 @@ fn new_configuration(path: &Path, arguments: &Init) -> anyhow::Result<Option<Str
 }
 
 /// Makes a system user and group for each role that lack them.
-fn make_system_users() -> anyhow::Result<()> {
+fn make_system_users(config: &Config) -> anyhow::Result<()> {
     debug_assert!(Uid::effective().is_root());
     for role in Role::ALL {
-        let (user, group) = (role.user(), role.group());
+        let (user, group) = (role.user(), role.group(config));
         if Group::from_name(&group)?.is_none() {
             system(Command::new("groupadd").args(["--system", &group]))?;
         }

@@ -11,12 +11,15 @@ mod check;
 mod desk;
 mod domain;
 mod init;
+pub mod links;
 mod output;
 mod password;
 mod plan;
+mod qmail;
 mod queue;
 mod run_program;
 mod self_check;
+mod sendmail;
 mod serve;
 mod text_file;
 mod trace;
@@ -82,6 +85,12 @@ enum Command {
     /// Put up walls and become a customer's program; the role `programs` starts this.
     #[command(hide = true)]
     RunProgram(run_program::RunProgram),
+}
+
+/// Is the program that other programs know by the name by which this was called, if it was called so.
+pub fn run_as_face() -> Option<ExitCode> {
+    let (face, arguments) = sendmail::face(std::env::args_os())?;
+    Some(qmail::run(face, &arguments).unwrap_or_else(|| sendmail::run(face, arguments)))
 }
 
 /// Does what the arguments say.

@@ -70,13 +70,17 @@ pub fn run(config: &Config, command: Queue) -> anyhow::Result<ExitCode> {
 }
 
 /// Where the queue is asked.
-struct Office(BlockingClient<QueueService>);
+pub struct Office(BlockingClient<QueueService>);
 
 /// An answer, and what came beside it.
-type Answered = link::Parcel<Answer>;
+pub type Answered = link::Parcel<Answer>;
 
 impl Office {
-    fn open(config: &Config) -> anyhow::Result<Office> {
+    /// Where the running server's queue is asked.
+    ///
+    /// # Errors
+    /// If none runs, or not for this user.
+    pub fn open(config: &Config) -> anyhow::Result<Office> {
         desk::connect::<QueueService>(config, Role::Queue)?
             .map(Office)
             .context("the server is not running: `hikyaku serve` starts it")
@@ -86,7 +90,7 @@ impl Office {
     ///
     /// # Errors
     /// If it cannot be done, with a sentence that says why.
-    fn ask(&mut self, question: Question) -> anyhow::Result<Answered> {
+    pub fn ask(&mut self, question: Question) -> anyhow::Result<Answered> {
         let answer = self.0.call(Request::Operator(question))?;
         match answer.value {
             Response::Operator(Answer::Unavailable(sentence)) => bail!(sentence),
@@ -97,4 +101,4 @@ impl Office {
 }
 
 /// The answer is to another question.
-const OTHER_VERSION: &str = "the server answers something else: it is of another version, so restart it";
+pub const OTHER_VERSION: &str = "the server answers something else: it is of another version, so restart it";

@@ -1,7 +1,9 @@
-//! One message through the whole house, as a client would send and fetch it.
+//! One message through the whole house, as a client or a script would send it, and as a client fetches it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -12,10 +14,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long each part took.
 pub struct Times {
-    /// From connecting to the `250` after the message.
+    /// From connecting to the `250` after the message, or from the start of `sendmail` to its end.
     pub accepted: Duration,
-    /// From that `250` until POP3 gave the message back whole.
+    /// From then until POP3 gave the message back whole.
     pub fetched: Duration,
+}
+
+/// How a message comes in.
+pub enum Way<'a> {
+    /// By SMTP to this address.
+    Smtp(SocketAddr),
+    /// By the command `sendmail` of this configuration.
+    Sendmail {
+        /// Where it lies.
+        command: &'a Path,
+        /// The configuration.
+        config: &'a Path,
+    },
 }
 
 /// Sends a message to `recipient` and reads it back from the mailbox of `login`, from another
@@ -23,15 +38,12 @@ pub struct Times {
 ///
 /// # Errors
 /// Says which step failed, and what the server said.
-pub fn run(
-    smtp: SocketAddr,
-    pop3: SocketAddr,
-    recipient: &str,
-    login: (&str, &str),
-) -> anyhow::Result<Times> {
-    let subject = format!("The first mail, {}", std::process::id());
+pub fn run(way: Way<'_>, pop3: SocketAddr, recipient: &str, login: (&str, &str)) -> anyhow::Result<Times> {
+    let (name, process) = (way.name(), std::process::id());
+    let subject = format!("The first mail by {name}, {process}");
     let begin = Instant::now();
-    send(smtp, recipient, &subject).context("the first message could not be sent")?;
+    way.send(recipient, &subject)
+        .with_context(|| format!("the first message could not be sent by {name}"))?;
     let accepted = begin.elapsed();
     let begin = Instant::now();
     loop {
@@ -43,6 +55,22 @@ pub fn run(
             bail!("the first message was accepted, but did not reach its mailbox in {PATIENCE:?}");
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl Way<'_> {
+    fn name(&self) -> &'static str {
+        match self {
+            Way::Smtp(_) => "SMTP",
+            Way::Sendmail { .. } => "sendmail",
+        }
+    }
+
+    fn send(&self, recipient: &str, subject: &str) -> anyhow::Result<()> {
+        match self {
+            Way::Smtp(server) => send(*server, recipient, subject),
+            Way::Sendmail { command, config } => call(command, config, recipient, subject),
+        }
     }
 }
 
@@ -99,6 +127,28 @@ fn send(server: SocketAddr, recipient: &str, subject: &str) -> anyhow::Result<()
     smtp.say(&message, "250")?;
     smtp.say("QUIT", "221")?;
     Ok(())
+}
+
+/// As a script does it.
+fn call(command: &Path, config: &Path, recipient: &str, subject: &str) -> anyhow::Result<()> {
+    let mut sendmail = Command::new(command)
+        .args(["-t", "-i"])
+        .env("HIKYAKU_CONFIG", config)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {}", command.display()))?;
+    let message =
+        format!("To: {recipient}\nSubject: {subject}\n\nThis message came in by the command sendmail.\n");
+    let mut input = sendmail.stdin.take().context("sendmail has no standard input")?;
+    let written = input.write_all(message.as_bytes());
+    drop(input);
+    let ended = sendmail.wait_with_output()?;
+    if !ended.status.success() {
+        bail!("{} {}: {}", command.display(), ended.status, String::from_utf8_lossy(&ended.stderr).trim());
+    }
+    Ok(written?)
 }
 
 fn fetch(server: SocketAddr, (name, password): (&str, &str), subject: &str) -> anyhow::Result<bool> {

@@ -12,12 +12,15 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use envelope::{Domain, DomainKind, HostedDomain, Language};
 use link::services::directory::{Directory, NewAccount, NewPassword, Rule, Secret};
+use nix::unistd::Uid;
+use sendmail::Face;
 use tokio::sync::oneshot;
 
 use self::catcher::Catcher;
 use super::desk::{self, Desk, ask};
+use super::links::Links;
 use super::output::say;
-use super::self_check;
+use super::self_check::{self, Way};
 use crate::config::Config;
 use crate::control::Role;
 use crate::privileges::{self, Identities};
@@ -43,6 +46,8 @@ const DOMAIN: &str = "pobox.example";
 /// Accounts and their passwords.
 const ACCOUNTS: [(&str, &str); 2] = [("abc", "abc-try"), ("xyz", "xyz-try")];
 const VIRTUAL: (&str, &str) = ("shop.example", "xyz");
+/// Where the program lies by its other names.
+const BIN: &str = "bin";
 /// What is added to the base for the port of the world outside.
 const OUTSIDE: u16 = 825;
 
@@ -54,6 +59,8 @@ pub fn run(arguments: &Try) -> anyhow::Result<ExitCode> {
     let path = dir.join("hikyaku.toml");
     let config = configuration(&dir, &path, arguments.port_base)?;
     privileges::found(&config, Identities::of(&config))?;
+    let program = std::env::current_exe().context("cannot tell where this program lies")?;
+    Links::wanted(&dir.join(BIN), &Face::ALL, &program)?.make()?;
     logging::start(&config.log);
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -65,7 +72,7 @@ pub fn run(arguments: &Try) -> anyhow::Result<ExitCode> {
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(supervisor::run(path.clone(), config.clone(), &Role::ALL, ready, stopped));
         let outcome = match tokio::time::timeout(START_PATIENCE, is_ready).await {
-            Ok(Ok(())) => first_message(&config).await,
+            Ok(Ok(())) => first_messages(&dir, &path, &config).await,
             Ok(Err(_)) => {
                 server.await??;
                 bail!("the server stopped before it was ready");
@@ -123,6 +130,10 @@ fn configuration(dir: &Path, path: &Path, port_base: Option<u16>) -> anyhow::Res
          [remote.routes]\n\
          \"*\" = \"{}\"\n\
          \n\
+         # Programs of this user send as abc.\n\
+         [sendmail.users]\n\
+         {} = \"{}\"\n\
+         \n\
          [users]\n\
          shared = true\n",
         toml::Value::String(data.to_string()),
@@ -132,6 +143,8 @@ fn configuration(dir: &Path, path: &Path, port_base: Option<u16>) -> anyhow::Res
         listen(110)?,
         listen(995)?,
         SocketAddr::from((Ipv4Addr::LOCALHOST, port(base, OUTSIDE)?)),
+        Uid::effective(),
+        ACCOUNTS[0].0,
     );
     std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     Config::read(path)
@@ -158,7 +171,8 @@ fn sample(config: &Config) -> anyhow::Result<()> {
         }
         let language = if number == 0 { Language::Ja } else { Language::En };
         let password = Some(NewPassword::Password(Secret(password.into())));
-        let new = NewAccount { name, password, language, operator: number == 0, plan: None };
+        let (operator, plan, uids) = (number == 0, None, Vec::new());
+        let new = NewAccount { name, password, language, operator, plan, uids };
         desk.change(Rule::AddAccount(new))?;
     }
     let name = Domain::parse(VIRTUAL.0)?;
@@ -170,25 +184,32 @@ fn sample(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn first_message(config: &Config) -> anyhow::Result<()> {
+async fn first_messages(dir: &Path, path: &Path, config: &Config) -> anyhow::Result<()> {
     let first = |addresses: &[SocketAddr], service: &str| {
         addresses.first().copied().with_context(|| format!("[listen] {service} is empty"))
     };
     let smtp = first(&config.listen.smtp, "smtp")?;
     let pop3 = first(&config.listen.pop3, "pop3")?;
     let recipient = format!("{}@{DOMAIN}", ACCOUNTS[0].0);
-    let sampled = config.clone();
-    let times = tokio::task::spawn_blocking(move || {
+    let (sampled, path, command) =
+        (config.clone(), path.to_path_buf(), dir.join(BIN).join(Face::Sendmail.name()));
+    let (by_smtp, by_sendmail) = tokio::task::spawn_blocking(move || {
         sample(&sampled)?;
-        self_check::run(smtp, pop3, &recipient, ACCOUNTS[0])
+        let send = |way| self_check::run(way, pop3, &recipient, ACCOUNTS[0]);
+        let by_smtp = send(Way::Smtp(smtp))?;
+        anyhow::Ok((by_smtp, send(Way::Sendmail { command: &command, config: &path })?))
     })
     .await??;
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
     say!(
-        "A first message went through the whole house:\n\
+        "First messages went through the whole house:\n\
          \x20 by SMTP into the queue, on disk, in {:.1} ms\n\
-         \x20 into the Maildir, and back by POP3, {:.1} ms later\n",
-        times.accepted.as_secs_f64() * 1e3,
-        times.fetched.as_secs_f64() * 1e3,
+         \x20 into the Maildir, and back by POP3, {:.1} ms later\n\
+         \x20 by sendmail into the queue in {:.1} ms, and back by POP3 {:.1} ms later\n",
+        ms(by_smtp.accepted),
+        ms(by_smtp.fetched),
+        ms(by_sendmail.accepted),
+        ms(by_sendmail.fetched),
     );
     Ok(())
 }
@@ -209,6 +230,7 @@ addresses    abc@{DOMAIN}, anything@abc.{DOMAIN}; anything@shop.example is xyz's
 SMTP         {smtp}     submission {}, with TLS {}
 POP3         {pop3}     with TLS {pop3s}
 outside      {outside}
+commands     {}: sendmail, mailq, qmail-inject, … for programs of this user, who send as abc
 data         {}
 
 Try, in another terminal:
@@ -220,15 +242,18 @@ Try, in another terminal:
   swaks --server 127.0.0.1 --port {} --to abc@{DOMAIN} --tls
   printf 'From: abc@{DOMAIN}\\nSubject: hello\\n\\nhello\\n' | curl -sS smtp://{} -u abc:abc-try \\
       --mail-from abc@{DOMAIN} --mail-rcpt friend@there.example --upload-file -
+  printf 'To: friend@there.example\\nSubject: hello\\n\\nhello\\n' | {}/sendmail -t
   hikyaku account show abc --json
   hikyaku queue stats
 ",
         at(&listen.submission),
         at(&listen.submissions),
+        dir.join(BIN).display(),
         dir.display(),
         path.display(),
         port(&smtp),
         at(&listen.submission),
+        dir.join(BIN).display(),
     );
     Ok(())
 }

@@ -37,6 +37,8 @@ struct Facts<'a> {
     submissions: Option<u16>,
     submission: Option<u16>,
     smtp: Option<u16>,
+    /// Whether programs of this machine send as the account.
+    has_programs: bool,
 }
 
 impl<'a> Facts<'a> {
@@ -56,6 +58,8 @@ impl<'a> Facts<'a> {
             submissions: port(&listen.submissions),
             submission: port(&listen.submission),
             smtp: port(&listen.smtp),
+            has_programs: !facts.uids.is_empty()
+                || config.sendmail.users.values().any(|owner| *owner == facts.account.name),
         }
     }
 
@@ -88,6 +92,12 @@ impl<'a> Facts<'a> {
             lines.push("SMTP 認証に対応していないメールソフトの場合:".into());
             lines.push(format!(
                 "  送信の直前にメールの受信を行ってください。受信後 {minutes} 分間、同じ接続元から {server} ポート {port} で送信できます。"
+            ));
+        }
+        if self.has_programs {
+            lines.push(String::new());
+            lines.push(format!(
+                "CGI などのプログラムは /usr/lib/sendmail で送信できます。エラーメールは {name}@{domain} に届きます。"
             ));
         }
         lines.push(String::new());
@@ -128,6 +138,13 @@ impl<'a> Facts<'a> {
             lines.push(format!(
                 "  Check your mail right before you send. For {minutes} minutes after that you may send from the same place \
                  by {server}, port {port}."
+            ));
+        }
+        if self.has_programs {
+            lines.push(String::new());
+            lines.push(format!(
+                "Programs such as CGI scripts send by /usr/lib/sendmail. Mail that cannot be delivered comes back to \
+                 {name}@{domain}."
             ));
         }
         lines.push(String::new());
@@ -172,6 +189,7 @@ mod tests {
             windows: Vec::new(),
             app_passwords: 0,
             domains: vec!["shop.example".parse().unwrap()],
+            uids: vec![1001],
             mailbox: None,
         }
     }
@@ -215,6 +233,7 @@ mod tests {
                 "110 (STARTTLS)",
                 "587 (STARTTLS)",
                 "SMTP AUTH",
+                "/usr/lib/sendmail",
             ]) {
                 assert!(notice.contains(word), "no {word} in:\n{notice}");
             }
@@ -230,8 +249,9 @@ mod tests {
             ..Plan::default()
         };
         for language in [Language::Ja, Language::En] {
-            let notice = notice(&config("[listen]\npop3 = []\n"), &facts(plan.clone()), language);
-            for word in ["@abc.pobox.example", "STARTTLS) ", "110", "10 分間", "10 minutes"] {
+            let facts = AccountFacts { uids: Vec::new(), ..facts(plan.clone()) };
+            let notice = notice(&config("[listen]\npop3 = []\n"), &facts, language);
+            for word in ["@abc.pobox.example", "STARTTLS) ", "110", "10 分間", "10 minutes", "sendmail"] {
                 assert!(!notice.contains(word), "{word} in:\n{notice}");
             }
         }

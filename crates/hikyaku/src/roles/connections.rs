@@ -1,6 +1,8 @@
-//! Connections from strangers: let in or turned away, and their octets with or without TLS.
+//! Connections from strangers, and from this machine's programs: let in or turned away, and their octets
+//! with or without TLS.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -24,7 +26,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes the connections of one service, each into a task of its own.
 pub struct Reception {
-    /// `smtp` or `pop3`, for the log.
+    /// `smtp`, `pop3` or `submit`, for the log.
     service: &'static str,
     settings: ArcSwap<Settings>,
     gate: Arc<Gate>,
@@ -32,15 +34,65 @@ pub struct Reception {
 }
 
 /// A connection that was let in.
-pub struct Visitor {
+pub struct Visitor<S = TcpStream, P = SocketAddr> {
     /// Its octets.
-    pub stream: TcpStream,
+    pub stream: S,
     /// Who is at the other end; an IPv4 address that came in IPv6 form is given as IPv4.
-    pub peer: SocketAddr,
+    pub peer: P,
     /// The settings for as long as it lasts.
     pub settings: Arc<Settings>,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
+}
+
+/// A program of this machine that was let in. It is known by the user id under which it connected, as the
+/// kernel says (SO_PEERCRED).
+pub type Program = Visitor<UnixStream, u32>;
+
+/// Who has connections: they are counted for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Party {
+    Address(IpAddr),
+    User(u32),
+}
+
+impl From<SocketAddr> for Party {
+    fn from(peer: SocketAddr) -> Party {
+        Party::Address(peer.ip())
+    }
+}
+
+impl From<u32> for Party {
+    fn from(uid: u32) -> Party {
+        Party::User(uid)
+    }
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Party::Address(address) => address.fmt(f),
+            Party::User(uid) => write!(f, "user id {uid}"),
+        }
+    }
+}
+
+/// A socket of either kind.
+trait Socket: AsyncWrite + Unpin + Send + 'static {
+    /// Writes as much as the other side takes at once.
+    fn write_now(&self, octets: &[u8]) -> io::Result<usize>;
+}
+
+impl Socket for TcpStream {
+    fn write_now(&self, octets: &[u8]) -> io::Result<usize> {
+        self.try_write(octets)
+    }
+}
+
+impl Socket for UnixStream {
+    fn write_now(&self, octets: &[u8]) -> io::Result<usize> {
+        self.try_write(octets)
+    }
 }
 
 impl Reception {
@@ -78,16 +130,38 @@ impl Reception {
         });
     }
 
-    fn receive<F>(
-        &self,
-        mut stream: TcpStream,
-        peer: SocketAddr,
-        converse: &impl Fn(Visitor) -> F,
+    /// The same for this machine's programs.
+    pub fn open_to_programs<F>(
+        self: &Arc<Self>,
+        listener: UnixListener,
+        converse: impl Fn(Program) -> F + Send + 'static,
         turned_away: fn(Full) -> Vec<u8>,
     ) where
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
-        let (service, client) = (self.service, peer.ip());
+        let reception = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut stopping = reception.stop.subscribe();
+            loop {
+                let (stream, uid) = tokio::select! {
+                    connection = accept_program(&listener) => connection,
+                    _ = stopping.wait_for(|stop| *stop) => return,
+                };
+                reception.receive(stream, uid, &converse, turned_away);
+            }
+        });
+    }
+
+    fn receive<S: Socket, P: Copy + Into<Party> + Send + 'static, F>(
+        &self,
+        mut stream: S,
+        peer: P,
+        converse: &impl Fn(Visitor<S, P>) -> F,
+        turned_away: fn(Full) -> Vec<u8>,
+    ) where
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let (service, client): (_, Party) = (self.service, peer.into());
         let settings = self.settings.load_full();
         match self.gate.enter(client, &settings.limits) {
             Ok(place) => {
@@ -104,7 +178,7 @@ impl Reception {
                 warn!(event = "refused", what = "connection", service, %client, ?full);
                 tokio::spawn(async move {
                     // Whoever does not take a few octets at once does not get them.
-                    let _ = stream.try_write(&turned_away(full));
+                    let _ = stream.write_now(&turned_away(full));
                     let _ = stream.shutdown().await;
                 });
             }
@@ -134,7 +208,7 @@ struct Gate {
 #[derive(Default)]
 struct Counted {
     all: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_party: HashMap<Party, usize>,
 }
 
 /// Why a connection is not taken.
@@ -142,14 +216,14 @@ struct Counted {
 pub enum Full {
     /// The service has as many as it may.
     Service,
-    /// This address has as many as it may.
-    Address,
+    /// This address or user has as many as it may.
+    Party,
 }
 
 /// A place that a connection holds until it ends.
 struct Place {
     gate: Arc<Gate>,
-    address: IpAddr,
+    party: Party,
 }
 
 impl Gate {
@@ -161,21 +235,26 @@ impl Gate {
     /// Lets a connection in, or says why not.
     ///
     /// # Errors
-    /// If the service or the address has as many connections as `limits` allow.
-    fn enter(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Result<Place, Full> {
+    /// If the service or the party has as many connections as `limits` allow.
+    fn enter(self: &Arc<Self>, party: Party, limits: &Limits) -> Result<Place, Full> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if counted.all >= limits.connections_max {
             return Err(Full::Service);
         }
-        let exempt =
-            address.is_loopback() || limits.trusted_networks.iter().any(|network| network.contains(address));
-        let of_address = counted.by_address.entry(address).or_default();
-        if !exempt && *of_address >= limits.connections_per_address_max {
-            return Err(Full::Address);
+        let exempt = match party {
+            Party::Address(address) => {
+                address.is_loopback()
+                    || limits.trusted_networks.iter().any(|network| network.contains(address))
+            }
+            Party::User(_) => false,
+        };
+        let of_party = counted.by_party.entry(party).or_default();
+        if !exempt && *of_party >= limits.connections_per_address_max {
+            return Err(Full::Party);
         }
-        *of_address += 1;
+        *of_party += 1;
         counted.all += 1;
-        Ok(Place { gate: Arc::clone(self), address })
+        Ok(Place { gate: Arc::clone(self), party })
     }
 
     /// How many are inside.
@@ -188,10 +267,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counted = self.gate.counted.lock().unwrap_or_else(PoisonError::into_inner);
         counted.all -= 1;
-        if let Some(of_address) = counted.by_address.get_mut(&self.address) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                counted.by_address.remove(&self.address);
+        if let Some(of_party) = counted.by_party.get_mut(&self.party) {
+            *of_party -= 1;
+            if *of_party == 0 {
+                counted.by_party.remove(&self.party);
             }
         }
     }
@@ -210,10 +289,27 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
+/// The next program's connection, and its user id. Errors are waited out, and of whom the kernel cannot
+/// say who he is nobody hears.
+async fn accept_program(listener: &UnixListener) -> (UnixStream, u32) {
+    loop {
+        let accepted = listener.accept().await;
+        match accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream))) {
+            Ok((uid, stream)) => return (stream, uid),
+            Err(error) => {
+                warn!(%error, "a program's connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
 /// Octets of a session, with or without TLS.
 pub enum Stream {
     /// In the clear.
     Plain(TcpStream),
+    /// Of a program of this machine.
+    Local(UnixStream),
     /// Under TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -259,6 +355,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Local(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -268,6 +365,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, octets),
+            Stream::Local(stream) => Pin::new(stream).poll_write(cx, octets),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, octets),
         }
     }
@@ -275,6 +373,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Local(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -282,6 +381,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Local(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -295,16 +395,26 @@ mod tests {
     fn an_address_and_the_service_have_their_limits_and_loopback_only_the_latter() {
         let limits = Limits { connections_max: 5, connections_per_address_max: 2, ..Limits::default() };
         let gate = Gate::new();
-        let stranger: IpAddr = "192.0.2.1".parse().unwrap();
+        let stranger = Party::Address("192.0.2.1".parse().unwrap());
         let first = gate.enter(stranger, &limits);
         let _second = gate.enter(stranger, &limits).unwrap();
-        assert_eq!(gate.enter(stranger, &limits).err(), Some(Full::Address));
+        assert_eq!(gate.enter(stranger, &limits).err(), Some(Full::Party));
         drop(first);
         let _third = gate.enter(stranger, &limits).unwrap();
-        let here: Vec<_> = (0..3).map(|_| gate.enter("127.0.0.1".parse().unwrap(), &limits)).collect();
+        let loopback = Party::Address("127.0.0.1".parse().unwrap());
+        let here: Vec<_> = (0..3).map(|_| gate.enter(loopback, &limits)).collect();
         assert!(here.iter().all(Result::is_ok));
-        assert_eq!(gate.enter("127.0.0.1".parse().unwrap(), &limits).err(), Some(Full::Service));
+        assert_eq!(gate.enter(loopback, &limits).err(), Some(Full::Service));
         drop(here);
         assert_eq!(gate.inside(), 2);
+    }
+
+    #[test]
+    fn one_user_of_this_machine_leaves_room_for_others() {
+        let limits = Limits { connections_per_address_max: 2, ..Limits::default() };
+        let gate = Gate::new();
+        let _busy = [(); 2].map(|()| gate.enter(Party::User(1000), &limits).unwrap());
+        assert_eq!(gate.enter(Party::User(1000), &limits).err(), Some(Full::Party));
+        assert!(gate.enter(Party::User(1001), &limits).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Role `directory`, user `hikyaku-directory`. Hears `smtp`, `pop3`, `queue` and operators; calls
+//! Role `directory`, user `hikyaku-directory`. Hears `smtp`, `submit`, `pop3`, `queue` and operators; calls
 //! `local` to make the mailbox of a new account, and to hear how full one is. Touches its database, and
 //! no network.
 //!
@@ -7,10 +7,12 @@
 //! | `routes.rs` | where an address leads, and what its owner wants done with its mail |
 //! | `room.rs` | whether there is room in a mailbox |
 //! | `logins.rs` | who may in |
+//! | `local_users.rs` | as whom programs of this machine send |
 //! | `sending.rs` | who may send, and how much |
 //! | `rules.rs`, `rules/` | what operators ask and change |
 //! | `record.rs` | what became of messages |
 
+mod local_users;
 mod logins;
 mod record;
 mod room;
@@ -33,6 +35,7 @@ use tracing::warn;
 
 use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators};
 use crate::control::{Role, Settings, Start};
+use local_users::LocalPrograms;
 use room::Mailboxes;
 
 /// How often a look is taken whether another process changed the database.
@@ -50,6 +53,7 @@ struct Desk {
     grant_key: GrantKey,
     local: Client<Local>,
     mailboxes: Mailboxes,
+    local_programs: LocalPrograms,
     callers: Broadcast<Directory>,
 }
 
@@ -58,6 +62,7 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     let desk = Arc::new(Desk {
         store: open_store(&start.settings).context("cannot open the directory")?,
         events: Events::open(&start.settings.paths.events(), start.settings.log.trace_days),
+        local_programs: LocalPrograms::new(&start.settings),
         host: start.settings.hostname,
         domain: start.settings.domain,
         programs: start.settings.delivery.programs,
@@ -72,6 +77,10 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
         match orders.next().await {
             Told::Call(called @ Role::Local, stream) => desk.local.attach(stream, orders.mend(called))?,
             Told::Answer(role, stream) => {
+                // It hears programs of this machine, and may ask next as whom they send.
+                if matches!(role, Role::Smtp | Role::Submit) {
+                    tokio::spawn(Arc::clone(&desk).prepare_anonymous());
+                }
                 tokio::spawn(answer_caller(Arc::clone(&desk), stream, Caller::Role(role), Actor::Server));
             }
             Told::HearOperators(listener) => {
@@ -80,6 +89,11 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
                     let desk = Arc::clone(&desk);
                     tokio::spawn(answer_caller(desk, stream, Caller::Operator, Actor::LocalUser(uid)));
                 }));
+            }
+            Told::Reload(settings) => {
+                desk.local_programs.reload(&settings);
+                desk.callers.send(&Event::Changed);
+                tokio::spawn(Arc::clone(&desk).prepare_anonymous());
             }
             Told::Stop => return Ok(()),
             _ => {}
@@ -121,10 +135,10 @@ fn answer(
     request: Parcel<Request>,
     responder: Responder<Directory>,
 ) {
-    use Role::{Pop3, Queue, Smtp};
+    use Role::{Pop3, Queue, Smtp, Submit};
     match (caller, request.value) {
         // Indexed look-ups in memory: shorter than handing them to another thread.
-        (Caller::Role(Smtp | Queue), Request::Resolve(address)) => {
+        (Caller::Role(Smtp | Submit | Queue), Request::Resolve(address)) => {
             responder.send(unless_unreadable(desk.resolve(&address).map(Response::Destination)));
         }
         (Caller::Role(Queue), Request::Route(address)) => {
@@ -142,9 +156,20 @@ fn answer(
             tokio::task::spawn_blocking(move || responder.send(desk.count(&account, &recipients, size)));
         }
         (Caller::Role(Smtp), Request::Windows(client)) => responder.send(desk.windows(client)),
-        (Caller::Role(Smtp), Request::MaySend(account)) => responder.send(desk.may_send(&account)),
+        (Caller::Role(Smtp | Submit), Request::MaySend(account)) => responder.send(desk.may_send(&account)),
+        (Caller::Role(Smtp | Submit), Request::LocalUser(uid)) => match desk.local_user(uid) {
+            Ok(None) => {
+                let desk = Arc::clone(desk);
+                tokio::spawn(async move { responder.send(desk.as_anonymous(uid).await) });
+            }
+            Ok(Some(answer)) => responder.send(answer),
+            Err(error) => responder.send(unreadable(&error)),
+        },
+        (Caller::Role(Submit), Request::ProgramOf(account)) => {
+            responder.send(unless_unreadable(desk.program_of(account)));
+        }
         (Caller::Role(Smtp), Request::ScramSalt(name)) => responder.send(desk.scram_salt(&name)),
-        (Caller::Role(Smtp), Request::Room { address, size }) => {
+        (Caller::Role(Smtp | Submit), Request::Room { address, size }) => {
             let desk = Arc::clone(desk);
             tokio::spawn(async move { responder.send(unless_unreadable(desk.room(&address, size).await)) });
         }
@@ -179,10 +204,12 @@ fn answer(
 
 /// The answer, or that there is none now, with a line in the log.
 fn unless_unreadable(outcome: Result<Response, StoreError>) -> Response {
-    outcome.unwrap_or_else(|error| {
-        warn!(event = "directory_unreadable", %error);
-        Response::Unavailable
-    })
+    outcome.unwrap_or_else(|error| unreadable(&error))
+}
+
+fn unreadable(error: &StoreError) -> Response {
+    warn!(event = "directory_unreadable", %error);
+    Response::Unavailable
 }
 
 /// Opens the directory, and makes sure that the configured provider domain is in it.
@@ -218,7 +245,8 @@ mod example {
         store.add_domain(domain.clone(), DomainKind::Provider, &WHO).unwrap();
         for account in ["abc", "xyz"] {
             let (password, language, plan) = (None, Language::Ja, None);
-            let new = NewAccount { name: name(account), password, language, operator: false, plan };
+            let (name, uids) = (name(account), Vec::new());
+            let new = NewAccount { name, password, language, operator: false, plan, uids };
             store.add_account(new, &WHO).unwrap();
         }
         let local = Client::new(PATIENCE);
@@ -228,6 +256,7 @@ mod example {
             host: "mail.pobox.example".parse().unwrap(),
             domain,
             programs,
+            local_programs: LocalPrograms::default(),
             grant_key: GrantKey::new([7; 32]),
             mailboxes: Mailboxes::new(local.clone(), 259_200),
             local,

@@ -1,15 +1,16 @@
-//! What `directory` knows of addresses and of clients, remembered for a short while.
+//! What `directory` knows of addresses, of clients and of this machine's users, remembered for a short while.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use envelope::{AccountName, Address, Destination, Language, Refusal};
 use link::Client;
 use link::grant::RelayGrant;
-use link::services::directory::{Directory, Event, Request, Response, Route};
+use link::services::directory::{Directory, Event, LocalUser, LoginRefused, Request, Response, Route};
 
 use self::answers::Answers;
 use super::PATIENCE;
@@ -18,6 +19,11 @@ mod answers;
 
 /// How many clients without a relay window are remembered.
 const WINDOWLESS_MAX: usize = 65_536;
+
+/// How many users of this machine are remembered.
+const LOCAL_USERS_MAX: usize = 16_384;
+/// For how long: a grant lives longer, but not for ever.
+const LOCAL_USER_KEPT: Duration = Duration::from_secs(600);
 
 /// The directory's answers. Clones share them.
 #[derive(Clone)]
@@ -34,6 +40,10 @@ struct Known {
     windowless: HashSet<IpAddr>,
     /// Rises when one of these is forgotten, so that an answer asked for before is not kept after.
     forgot_windowless: u64,
+    /// Users of this machine whose programs may send, and since when that is known.
+    local_users: HashMap<u32, (LocalUser, Instant)>,
+    /// Rises when these are forgotten.
+    forgot_local_users: u64,
 }
 
 impl Known {
@@ -48,6 +58,8 @@ impl Known {
                 self.destinations.forget();
                 self.routes.forget();
                 self.windowless.clear();
+                self.local_users.clear();
+                self.forgot_local_users += 1;
             }
         }
     }
@@ -161,6 +173,33 @@ impl KnownAddresses {
         Ok(grants)
     }
 
+    /// As whom the programs of a user of this machine send. How much they may is not asked here.
+    ///
+    /// # Errors
+    /// Why they may not send, or [`LoginRefused::Unavailable`].
+    pub async fn local_user(&self, uid: u32) -> Result<LocalUser, LoginRefused> {
+        let forgot = {
+            let known = lock(&self.known);
+            match known.local_users.get(&uid) {
+                Some((user, since)) if since.elapsed() < LOCAL_USER_KEPT => return Ok(user.clone()),
+                _ => known.forgot_local_users,
+            }
+        };
+        let user = match self.ask(Request::LocalUser(uid)).await {
+            Ok(Response::LocalUser(user)) => *user,
+            Ok(Response::LoginRefused(refused)) => return Err(refused),
+            _ => return Err(LoginRefused::Unavailable),
+        };
+        let mut known = lock(&self.known);
+        if known.forgot_local_users == forgot {
+            if known.local_users.len() >= LOCAL_USERS_MAX {
+                known.local_users.clear();
+            }
+            known.local_users.insert(uid, (user.clone(), Instant::now()));
+        }
+        Ok(user)
+    }
+
     /// The language of an account, for notices; English if it is not to be had.
     pub async fn language(&self, account: &AccountName) -> Language {
         match self.ask(Request::Language(account.clone())).await {
@@ -196,5 +235,24 @@ mod tests {
         known.hear(Some(Event::Changed));
         assert!(known.destinations.get(&address).is_none() && known.routes.get(&address).is_none());
         assert_eq!((known.windowless.len(), known.forgot_windowless), (0, 2));
+    }
+
+    #[test]
+    fn users_of_this_machine_are_asked_about_anew_after_a_change() {
+        let sender = envelope::Sender {
+            account: "abc".parse().unwrap(),
+            entitlement: envelope::Entitlement::LocalUser,
+        };
+        let user = LocalUser {
+            grant: RelayGrant::issue(&link::grant::GrantKey::new([7; 32]), sender, 1000),
+            address: "abc@pobox.example".parse().unwrap(),
+            author: envelope::ScriptAuthor::Own,
+        };
+        let mut known = Known::default();
+        known.local_users.insert(1001, (user, Instant::now()));
+        known.hear(Some(Event::WindowOpened("192.0.2.1".parse().unwrap())));
+        assert_eq!((known.local_users.len(), known.forgot_local_users), (1, 0));
+        known.hear(Some(Event::Changed));
+        assert_eq!((known.local_users.len(), known.forgot_local_users), (0, 1));
     }
 }

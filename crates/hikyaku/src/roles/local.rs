@@ -293,6 +293,7 @@ impl House {
             End::Signalled(_) => ProgramEnd::Signalled,
             End::TimedOut => ProgramEnd::TimedOut,
             End::NotStarted(why) => ProgramEnd::NotStarted(why),
+            End::NotSent { why, for_good } => ProgramEnd::NotSent { why, for_good },
         };
         (end, ran.output)
     }

@@ -7,6 +7,7 @@ mod connections;
 mod directory;
 mod draft;
 mod event_notes;
+mod judging;
 mod keys;
 mod known_addresses;
 mod local;
@@ -16,6 +17,7 @@ mod programs;
 mod queue;
 mod remote;
 mod smtp;
+mod submit;
 mod tls;
 
 use std::os::fd::OwnedFd;
@@ -85,6 +87,7 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
             Role::Remote => remote::run(orders, start).await,
             Role::Queue => queue::run(orders, start, zone).await,
             Role::Pop3 => pop3::run(orders, start).await,
+            Role::Submit => submit::run(orders, start, zone).await,
             Role::Smtp => smtp::run(orders, start, zone).await,
         }
     })
@@ -114,6 +117,7 @@ struct Orders {
 enum Told {
     Listen(Door, tokio::net::TcpListener),
     HearOperators(tokio::net::UnixListener),
+    HearPrograms(tokio::net::UnixListener),
     Call(Role, UnixStream),
     Answer(Role, UnixStream),
     KeyFiles { certificate: OwnedFd, key: OwnedFd },
@@ -163,9 +167,8 @@ fn understand(parcel: Parcel<Order>) -> anyhow::Result<Told> {
         Order::Listen(door) => {
             Told::Listen(door, tokio::net::TcpListener::from_std(std::net::TcpListener::from(fd()?))?)
         }
-        Order::HearOperators => {
-            Told::HearOperators(tokio::net::UnixListener::from_std(UnixListener::from(fd()?))?)
-        }
+        Order::HearOperators => Told::HearOperators(unix_listener(fd()?)?),
+        Order::HearPrograms => Told::HearPrograms(unix_listener(fd()?)?),
         Order::Call(role) => Told::Call(role, fd()?.into()),
         Order::Answer(role) => Told::Answer(role, fd()?.into()),
         Order::KeyFiles => Told::KeyFiles { certificate: fd()?, key: fd()? },
@@ -174,6 +177,10 @@ fn understand(parcel: Parcel<Order>) -> anyhow::Result<Told> {
         Order::Stop => Told::Stop,
         Order::Start(_) => anyhow::bail!("a role starts once"),
     })
+}
+
+fn unix_listener(fd: OwnedFd) -> std::io::Result<tokio::net::UnixListener> {
+    tokio::net::UnixListener::from_std(UnixListener::from(fd))
 }
 
 /// Who calls a service.

@@ -1,6 +1,13 @@
-//! Role `programs`, user `hikyaku-programs`. Hears `local`, which brings commands out of instructions.
-//! Starts programs, each through `commands/run_program.rs` behind walls of its own, and touches their
-//! homes, where no mail lies. Only a server with `[delivery] programs = true` has it.
+//! Role `programs`, user `hikyaku-programs`. Hears `local`, which brings commands out of instructions; calls
+//! `submit` (here is what a program wants sent). Starts programs, each through `commands/run_program.rs`
+//! behind walls of its own, and touches their homes, where no mail lies. Only a server with
+//! `[delivery] programs = true` has it.
+//!
+//! A program that calls `sendmail` or `forward` leaves its mail in a directory of its own (`left.rs`). It
+//! goes when the program has succeeded, and the program has succeeded when it went: so mail is not lost,
+//! and none is sent by a delivery that is tried again.
+
+mod left;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -15,10 +22,14 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ::sendmail::refusal::sysexits;
+use ::sendmail::{Face, Manner, Refusal};
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use link::services::programs::{End, Programs, Ran, Run};
-use link::{Parcel, serve};
-use local::dot_qmail::VARIABLES;
+use link::services::submit::{Request, Response, Submit};
+use link::{Client, Parcel, serve};
+use local::dot_qmail::{ProgramOutcome, VARIABLES};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 use tempfile::TempDir;
 use tokio::net::unix::pipe;
@@ -26,9 +37,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::{Caller, Orders, Told, ended, local::content};
+use super::{Caller, Orders, PATIENCE, Told, ended, local::content};
+use crate::commands::links::Links;
 use crate::config::Delivery;
-use crate::control::{Role, Start};
+use crate::control::{Role, Settings, Start};
+use crate::sendmail_note::{HANDOVER, Places, SendmailNote};
 
 /// Programs at the same time.
 const AT_ONCE: usize = 20;
@@ -44,12 +57,19 @@ const OUTPUT_WITHIN: Duration = Duration::from_secs(1);
 const OUTPUT_MAX: usize = 4096;
 /// Where messages and temporary files lie, beside the homes: no account has such a name.
 const TEMPORARY: &str = ".tmp";
-/// What a program that is started by nobody in particular has.
-const SURROUNDINGS: [(&str, &str); 2] = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("LANG", "C.UTF-8")];
+/// Where the programs lie, beside the homes as well, by which a program hands mail in.
+const OWN_PROGRAMS: &str = ".bin";
+/// These.
+const FACES: [Face; 4] = [Face::Sendmail, Face::QmailInject, Face::QmailQueue, Face::Forward];
+/// Where the system's programs lie.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// How long `submit` may take over what a program left.
+const SENT_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long this role may take over an answer.
 pub(super) fn answers_within(delivery: &Delivery) -> Duration {
-    TURN_WITHIN + Duration::from_secs(delivery.program_time_max) + END_WITHIN + Duration::from_secs(15)
+    let run = Duration::from_secs(delivery.program_time_max) + END_WITHIN;
+    TURN_WITHIN + run + PATIENCE + SENT_WITHIN + Duration::from_secs(15)
 }
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
@@ -69,6 +89,8 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
                 );
                 tokio::spawn(async move { ended::<Programs>(Caller::Role(role), served.await) });
             }
+            Told::Call(called @ Role::Submit, stream) => house.submit.attach(stream, orders.mend(called))?,
+            Told::Reload(settings) => house.note.store(Arc::new(note(&settings))),
             Told::Stop => {
                 house.stop().await;
                 return Ok(());
@@ -81,6 +103,9 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
 struct House {
     homes: PathBuf,
     delivery: Delivery,
+    submit: Client<Submit>,
+    /// What `sendmail` is told.
+    note: ArcSwap<SendmailNote>,
     own_user: bool,
     turns: Arc<Semaphore>,
     /// Turns of each account that has programs running or waiting.
@@ -115,11 +140,19 @@ struct Place {
     /// The message, in a file without a name: a program may read it again from the beginning, as
     /// programs written for qmail do.
     message: File,
+    /// The same, as nobody can have changed it.
+    content: ::local::Content,
+    /// Where it finds what `sendmail` must know, and leaves mail.
+    places: Places,
+}
+
+fn note(settings: &Settings) -> SendmailNote {
+    SendmailNote::of(&settings.sendmail, &settings.limits)
 }
 
 impl House {
     fn new(start: Start) -> anyhow::Result<House> {
-        let homes = start.settings.paths.programs;
+        let homes = start.settings.paths.programs.clone();
         let temporary = homes.join(TEMPORARY);
         // What a role that died left behind.
         let _ = std::fs::remove_dir_all(&temporary);
@@ -127,8 +160,13 @@ impl House {
             .mode(0o700)
             .create(&temporary)
             .with_context(|| format!("cannot make {}", temporary.display()))?;
+        let own_programs = homes.join(OWN_PROGRAMS);
+        let _ = std::fs::remove_dir_all(&own_programs);
+        Links::wanted(&own_programs, &FACES, &std::env::current_exe()?)?.make()?;
         Ok(House {
             homes,
+            submit: Client::new(PATIENCE).answers_within(SENT_WITHIN),
+            note: ArcSwap::from_pointee(note(&start.settings)),
             delivery: start.settings.delivery,
             own_user: start.own_user,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
@@ -170,13 +208,57 @@ impl House {
         let known = run.environment.iter().all(|(name, _)| VARIABLES.contains(&name.as_str()));
         anyhow::ensure!(known, "a variable has no name that programs are told");
         let content = content(run.file_size, raw, fds).context("the message came without its file")?;
-        let _turn = self.turn(&run.home).await?;
-        let (homes, home) = (self.homes.clone(), self.homes.join(&run.home));
-        let place = tokio::task::spawn_blocking(move || Place::prepare(&homes, home, &content)).await??;
-        let ran = self.run_at(&place, &run).await;
+        let home = run.home.clone();
+        let _turn = self.turn(&home).await?;
+        let (homes, home) = (self.homes.clone(), self.homes.join(&home));
+        let note = self.note.load_full();
+        let place =
+            tokio::task::spawn_blocking(move || Place::prepare(&homes, home, content, &note)).await??;
+        let mut ran = self.run_at(&place, &run).await;
+        let place = match &mut ran {
+            Ok(ran) if has_succeeded(&ran.end) => {
+                let (place, sent) = self.send_left(place, run).await?;
+                if let Err(refusal) = sent {
+                    ran.end = not_sent(&refusal);
+                }
+                place
+            }
+            _ => place,
+        };
         // Removes what it left there.
         tokio::task::spawn_blocking(move || drop(place));
         ran
+    }
+
+    /// Has sent what a program left that succeeded.
+    async fn send_left(&self, place: Place, run: Run) -> anyhow::Result<(Place, Result<(), Refusal>)> {
+        let message_max = self.note.load().message_size_max;
+        let account = run.account.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            let left = left::collect(&place, &run, message_max);
+            (place, left)
+        });
+        let (place, left) = looked.await?;
+        let sent = match left {
+            Ok(left) if left.is_empty() => Ok(()),
+            Ok(left) => {
+                let (files, fds): (Vec<_>, Vec<OwnedFd>) = left.into_iter().unzip();
+                let messages = files.len();
+                let request = Request::TakeLeft { account: account.clone(), files };
+                match self.submit.call(Parcel::with_fds(request, fds)).await.map(|answer| answer.value) {
+                    Ok(Response::Accepted(id)) => {
+                        info!(event = "program_sent", %account, messages, queue_id = %id);
+                        Ok(())
+                    }
+                    Ok(Response::Refused(refusal)) => Err(refusal),
+                    Ok(_) => Err(Refusal::Fault("the mail server answers something else".into())),
+                    // It may have gone, or not: as after any crash the program runs again.
+                    Err(error) => Err(Refusal::ServerAway(error.to_string())),
+                }
+            }
+            Err(refusal) => Err(refusal),
+        };
+        Ok((place, sent))
     }
 
     /// Waits for its turn: first among the account's own, so that one with many keeps nobody else waiting.
@@ -203,7 +285,9 @@ impl House {
         command
             .env_clear()
             .envs(run.environment.iter().map(|(name, value)| (name, OsStr::from_bytes(value))))
-            .envs(SURROUNDINGS)
+            .env("PATH", format!("{}:{PATH}", self.homes.join(OWN_PROGRAMS).display()))
+            .env("LANG", "C.UTF-8")
+            .envs(place.places.handover.iter().map(|directory| (HANDOVER, directory)))
             .env("TMPDIR", place.temporary.path())
             .env("HOME", &place.home)
             .stdin(place.message.try_clone()?)
@@ -303,7 +387,12 @@ impl Drop for Running {
 }
 
 impl Place {
-    fn prepare(homes: &Path, home: PathBuf, content: &::local::Content) -> anyhow::Result<Place> {
+    fn prepare(
+        homes: &Path,
+        home: PathBuf,
+        content: ::local::Content,
+        note: &SendmailNote,
+    ) -> anyhow::Result<Place> {
         match DirBuilder::new().mode(0o700).create(&home) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                 return Err(error).context("its home cannot be made");
@@ -320,8 +409,24 @@ impl Place {
         })?;
         message.flush()?;
         message.rewind()?;
-        Ok(Place { home, temporary, message })
+        let places = Places::of_handover(left::make(temporary.path()).context("no room for its mail")?);
+        note.leave(&places)?;
+        Ok(Place { home, temporary, message, content, places })
     }
+}
+
+fn has_succeeded(end: &End) -> bool {
+    let delivered = |code| {
+        matches!(ProgramOutcome::of_exit(code), ProgramOutcome::Delivered | ProgramOutcome::DeliveredAndDone)
+    };
+    matches!(end, End::Exited(code) if delivered(*code))
+}
+
+fn not_sent(refusal: &Refusal) -> End {
+    // A fault is ours, and the mail is not.
+    let code = refusal.exit_code(Manner::Helpful);
+    let for_good = !matches!(code, sysexits::TEMPFAIL | sysexits::SOFTWARE);
+    End::NotSent { why: format!("{refusal}; {}", refusal.remedy()), for_good }
 }
 
 /// `hikyaku run-program`: this program, even if another lies in its place since.
@@ -361,7 +466,12 @@ async fn read_output(pipe: pipe::Receiver) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
     use std::time::Instant;
+
+    use envelope::QueueId;
+    use link::Responder;
 
     /// A house whose programs run without walls, in a process group of their own.
     fn house(time_max: u64) -> (TempDir, Arc<House>) {
@@ -370,6 +480,8 @@ mod tests {
         let house = House {
             homes: dir.path().to_path_buf(),
             delivery: Delivery { program_time_max: time_max, ..Delivery::default() },
+            submit: Client::new(Duration::from_millis(100)),
+            note: ArcSwap::from_pointee(SendmailNote::default()),
             own_user: false,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             turns_of: Mutex::default(),
@@ -436,6 +548,62 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(dir.path().join(TEMPORARY)).unwrap().count(), 0);
         assert!(house.turns_of.lock().unwrap().is_empty());
+    }
+
+    /// A role `submit` that answers so. Gives what was in the files that came.
+    fn submit(house: &House, answer: Response) -> Arc<Mutex<Vec<String>>> {
+        let came = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&came);
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let take = move |request: Parcel<Request>, responder: Responder<Submit>| {
+            let Request::TakeLeft { account, files } = request.value else { panic!("nothing else is asked") };
+            assert_eq!((account.as_str(), files.len()), ("abc", request.fds.len()));
+            for fd in request.fds {
+                let mut text = String::new();
+                File::from(fd).read_to_string(&mut text).unwrap();
+                noted.lock().unwrap().push(text);
+            }
+            responder.send(answer.clone());
+        };
+        tokio::spawn(serve::<Submit>(theirs, |_| {}, take));
+        house.submit.attach(ours, || {}).unwrap();
+        came
+    }
+
+    const LEAVE_TWO: &str = "cd $HIKYAKU_DROP; for n in 1 2; do echo $n >0000000000000000000000000000000$n; \
+        echo half >.new-$n; done; exit";
+
+    #[tokio::test]
+    async fn what_a_program_leaves_goes_if_it_succeeds_and_it_succeeds_if_that_goes() {
+        let (_dir, house) = house(60);
+        let (end, _) = run(&house, LEAVE_TWO).await;
+        assert!(matches!(end, End::NotSent { for_good: false, .. }), "nobody takes it: {end:?}");
+        let came = submit(&house, Response::Accepted(QueueId::from_u64(1)));
+        for failure in [1, 100, 111] {
+            assert_eq!(run(&house, &format!("{LEAVE_TWO} {failure}")).await.0, End::Exited(failure));
+        }
+        assert_eq!(run(&house, "true").await.0, End::Exited(0));
+        assert!(came.lock().unwrap().is_empty());
+        for success in [0, 99] {
+            assert_eq!(run(&house, &format!("{LEAVE_TWO} {success}")).await.0, End::Exited(success));
+            let came = std::mem::take(&mut *came.lock().unwrap());
+            assert_eq!(came, ["1\n", "2\n"], "in this order, and nothing unfinished");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_the_end_of_a_program_that_left_mail() {
+        let (_dir, house) = house(60);
+        for (refusal, for_good) in [
+            (Refusal::StorageFull, false),
+            (Refusal::Fault("x".into()), false),
+            (Refusal::Nul, true),
+            (Refusal::NoSuchMailbox(Vec::new()), true),
+        ] {
+            submit(&house, Response::Refused(refusal.clone()));
+            let why = format!("{refusal}; {}", refusal.remedy());
+            assert_eq!(run(&house, LEAVE_TWO).await.0, End::NotSent { why, for_good });
+        }
     }
 
     #[tokio::test]

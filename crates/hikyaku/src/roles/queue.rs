@@ -1,4 +1,4 @@
-//! Role `queue`, user `hikyaku-queue`. Hears `smtp`, which hands mail in, and operators, who look.
+//! Role `queue`, user `hikyaku-queue`. Hears `smtp` and `submit`, which hand mail in, and operators, who look.
 //! Calls `directory` (where does this lead?), `local` and `remote`. Touches the spool, and no network.
 
 use std::os::unix::net::UnixStream;
@@ -128,6 +128,8 @@ async fn answer_role(intake: Intake, stream: UnixStream, role: Role) {
         |_| {},
         |request, responder| match &request.value {
             Request::Operator(_) => refused(caller),
+            // `smtp`, which hears strangers, has nothing to ask of this.
+            Request::Waiting { .. } | Request::NotSent { .. } if role != Role::Submit => refused(caller),
             _ => intake::take_in(&intake, &arriving, request, responder),
         },
     )

@@ -1,18 +1,16 @@
-//! Role `smtp`, user `hikyaku-smtp`. Hears strangers at 25, 587 and 465; calls `queue` (here is a
-//! message), `directory` (where does this address lead?) and `keys` (signatures). Touches no file.
+//! Role `smtp`, user `hikyaku-smtp`. Hears strangers at 25, 587 and 465, and this machine's programs at a
+//! socket with a name (`sendmail -bs`); calls `queue` (here is a message), `directory` (where does this
+//! address lead?) and `keys` (signatures). Touches no file.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use envelope::{
-    AccountName, Address, Destination, Host, Limit, LocalAddress, LocalPart, QueueIds, Refusal, ReversePath,
-    Sender, authorise, authorise_author,
-};
+use envelope::{AccountName, Address, Destination, Host, LocalPart, QueueIds, Refusal, ReversePath, Sender};
 use link::Client;
 use link::grant::RelayGrant;
-use link::services::directory::{self, LoginRefused, Room};
+use link::services::directory::{self, LoginRefused};
 use link::services::queue::{NotAccepted, Queue};
 use smtp::{
     Action, AuthenticationFailure, Credentials, Event, Judged, Mechanism, Mode, Peer, ScramSalt,
@@ -20,18 +18,21 @@ use smtp::{
 };
 use time::{OffsetDateTime, UtcOffset};
 use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use super::connections::{Full, Reception, Stream, Visitor};
 use super::draft::Draft;
 use super::event_notes::EventNotes;
+use super::judging::Judge;
 use super::known_addresses::KnownAddresses;
 use super::tls::Tls;
 use super::{Orders, PATIENCE, Told, unix_micros};
 use crate::control::{Door, Role, Settings, Start};
 
 mod noted;
+mod programs;
 
 /// Octets read at a time: enough for a whole small message.
 const READ: usize = 16 << 10;
@@ -75,6 +76,11 @@ pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::R
                 let converse = move |visitor| converse(Arc::clone(&house), door, visitor);
                 reception.open(listener, converse, turned_away);
             }
+            Told::HearPrograms(listener) => {
+                let house = Arc::clone(&house);
+                let converse = move |program| programs::converse(Arc::clone(&house), program);
+                reception.open_to_programs(listener, converse, turned_away);
+            }
             Told::Reload(settings) => reception.reload(*settings),
             Told::Stop => break,
             _ => {}
@@ -88,124 +94,139 @@ pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::R
 fn turned_away(full: Full) -> Vec<u8> {
     let reply = match full {
         Full::Service => smtp::replies::too_many_connections(),
-        Full::Address => smtp::replies::too_many_connections_from_address(),
+        Full::Party => smtp::replies::too_many_connections_from_address(),
     };
     let mut octets = BytesMut::new();
     reply.write(false, &mut octets);
     octets.to_vec()
 }
 
-/// One connection, from greeting to close.
+/// A stranger's connection, from greeting to close.
 async fn converse(house: Arc<House>, door: Door, visitor: Visitor) -> std::io::Result<()> {
     let Visitor { stream, peer, settings, mut stopping } = visitor;
     let patience = Duration::from_secs(settings.limits.idle);
-    let client = Peer { address: peer.ip(), name: None };
+    let client = Peer { address: peer.ip(), name: None, user: None };
     let manners = Arc::new(session_settings(&settings, door, peer));
-    let (stream, mut session) = if door == Door::Submissions {
+    let (stream, session) = if door == Door::Submissions {
         let stream = Stream::encrypt(stream, &house.acceptor, patience, &mut stopping).await?;
         let tls = tls_info(&stream);
         (stream, Session::over_tls(manners, client, tls, Instant::now()))
     } else {
         (Stream::Plain(stream), Session::new(manners, client, Instant::now()))
     };
-    let mut stream = Some(stream);
-    let mut visit = Visit { house: &house, settings: &settings, client: peer.ip(), grants: Vec::new() };
-    let mut draft: Option<Draft> = None;
-    let mut input = BytesMut::new();
-    let mut told_to_stop = false;
-    while let Some(open) = stream.as_mut() {
-        while let Some(action) = session.next_action(Instant::now(), house.wall_clock()) {
-            match action {
-                Action::Send(octets) => open.send(&octets, patience).await?,
-                Action::Authenticate(credentials) => {
-                    session.authenticated(visit.authenticate(credentials).await)
-                }
-                Action::ScramSalt { name } => {
-                    session.scram_salt(visit.scram_salt(name).await, rand::random());
-                }
-                Action::ScramProof { name, auth_message, proof } => {
-                    session.scram_proved(visit.verify_proof(name, auth_message, proof).await);
-                }
-                Action::JudgeSender { reverse_path, sender } => {
-                    session.sender_judged(visit.judge_sender(&reverse_path, &sender).await);
-                }
-                Action::Judge { recipient, reverse_path, size, sender } => {
-                    session.judged(visit.judge(recipient, &reverse_path, size, sender).await);
-                }
-                Action::Open { envelope, sender } => {
-                    let now = unix_micros();
-                    let id = house.ids.lock().unwrap_or_else(PoisonError::into_inner).next(now);
-                    let relay = sender.and_then(|sender| visit.grant_of(&sender));
-                    draft = Some(Draft::new(house.queue.clone(), id, envelope, now, relay));
-                    session.opened(Ok(id), Instant::now());
-                }
-                Action::OwnAddress(sender) => session.own_address(visit.own_address(&sender)),
-                Action::JudgeAuthors { authors, sender } => {
-                    session.authors_judged(visit.judge_authors(&authors, &sender).await);
-                }
-                Action::Append(octets) => {
-                    if let Some(draft) = &mut draft {
-                        draft.append(&octets).await;
+    let visit =
+        Visit { house: &house, settings: &settings, client: peer.ip(), program: None, grants: Vec::new() };
+    visit.hold(stream, session, stopping).await
+}
+
+impl Visit<'_> {
+    /// Holds the conversation, to its end.
+    async fn hold(
+        mut self,
+        stream: Stream,
+        mut session: Session,
+        mut stopping: watch::Receiver<bool>,
+    ) -> std::io::Result<()> {
+        let (house, visit) = (self.house, &mut self);
+        let patience = Duration::from_secs(visit.settings.limits.idle);
+        let mut stream = Some(stream);
+        let mut draft: Option<Draft> = None;
+        let mut input = BytesMut::new();
+        let mut told_to_stop = false;
+        while let Some(open) = stream.as_mut() {
+            while let Some(action) = session.next_action(Instant::now(), house.wall_clock()) {
+                match action {
+                    Action::Send(octets) => open.send(&octets, patience).await?,
+                    Action::Authenticate(credentials) => {
+                        session.authenticated(visit.authenticate(credentials).await)
+                    }
+                    Action::ScramSalt { name } => {
+                        session.scram_salt(visit.scram_salt(name).await, rand::random());
+                    }
+                    Action::ScramProof { name, auth_message, proof } => {
+                        session.scram_proved(visit.verify_proof(name, auth_message, proof).await);
+                    }
+                    Action::JudgeSender { reverse_path, sender } => {
+                        session.sender_judged(visit.judge().sender(&reverse_path, &sender).await);
+                    }
+                    Action::Judge { recipient, reverse_path, size, sender } => {
+                        session.judged(visit.judge_recipient(recipient, &reverse_path, size, sender).await);
+                    }
+                    Action::Open { envelope, sender } => {
+                        let now = unix_micros();
+                        let id = house.ids.lock().unwrap_or_else(PoisonError::into_inner).next(now);
+                        let relay = sender.and_then(|sender| visit.grant_of(&sender));
+                        draft = Some(Draft::new(house.queue.clone(), id, envelope, now, relay));
+                        session.opened(Ok(id), Instant::now());
+                    }
+                    Action::OwnAddress(sender) => session.own_address(visit.own_address(&sender)),
+                    Action::JudgeAuthors { authors, sender } => {
+                        session.authors_judged(visit.judge().authors(&authors, &sender).await);
+                    }
+                    Action::Append(octets) => {
+                        if let Some(draft) = &mut draft {
+                            draft.append(&octets).await;
+                        }
+                    }
+                    Action::Commit => {
+                        let outcome = match draft.take() {
+                            Some(draft) => draft.commit().await,
+                            None => Err(NotAccepted::TryLater),
+                        };
+                        let outcome = outcome.map(|taken| {
+                            let id = taken.id;
+                            house.notes.note(noted::accepted(visit.client, visit.program.is_some(), taken));
+                            id
+                        });
+                        session.committed(outcome.map_err(|why| match why {
+                            NotAccepted::StorageFull => smtp::NotAccepted::StorageFull,
+                            NotAccepted::SenderDenied => smtp::NotAccepted::SenderDenied,
+                            NotAccepted::TooLarge(_) => smtp::NotAccepted::TooLarge,
+                            NotAccepted::LimitReached(reached) => smtp::NotAccepted::LimitReached(reached),
+                            // Forbidden is a fault between the roles, and in the log.
+                            NotAccepted::TryLater | NotAccepted::Forbidden => smtp::NotAccepted::TryLater,
+                        }));
+                    }
+                    Action::Discard => draft = None,
+                    Action::StartTls => {
+                        let Some(Stream::Plain(plain)) = stream.take() else { return Ok(()) };
+                        let encrypted =
+                            Stream::encrypt(plain, &house.acceptor, patience, &mut stopping).await?;
+                        session.tls_started(tls_info(&encrypted), Instant::now());
+                        stream = Some(encrypted);
+                        break;
+                    }
+                    Action::Log(event) => {
+                        visit.log(&event);
+                        if let Event::Refused(refusal) = event {
+                            house.notes.note(noted::refused(visit.client, refusal));
+                        }
+                    }
+                    Action::Close => {
+                        open.close().await;
+                        return Ok(());
                     }
                 }
-                Action::Commit => {
-                    let outcome = match draft.take() {
-                        Some(draft) => draft.commit().await,
-                        None => Err(NotAccepted::TryLater),
-                    };
-                    let outcome = outcome.map(|taken| {
-                        let id = taken.id;
-                        house.notes.note(noted::accepted(peer.ip(), taken));
-                        id
-                    });
-                    session.committed(outcome.map_err(|why| match why {
-                        NotAccepted::StorageFull => smtp::NotAccepted::StorageFull,
-                        NotAccepted::SenderDenied => smtp::NotAccepted::SenderDenied,
-                        NotAccepted::TooLarge(_) => smtp::NotAccepted::TooLarge,
-                        NotAccepted::LimitReached(reached) => smtp::NotAccepted::LimitReached(reached),
-                        // Forbidden is a fault between the roles, and in the log.
-                        NotAccepted::TryLater | NotAccepted::Forbidden => smtp::NotAccepted::TryLater,
-                    }));
-                }
-                Action::Discard => draft = None,
-                Action::StartTls => {
-                    let Some(Stream::Plain(plain)) = stream.take() else { return Ok(()) };
-                    let encrypted = Stream::encrypt(plain, &house.acceptor, patience, &mut stopping).await?;
-                    session.tls_started(tls_info(&encrypted), Instant::now());
-                    stream = Some(encrypted);
-                    break;
-                }
-                Action::Log(event) => {
-                    log(&event, peer);
-                    if let Event::Refused(refusal) = event {
-                        house.notes.note(noted::refused(peer.ip(), refusal));
-                    }
-                }
-                Action::Close => {
-                    open.close().await;
-                    return Ok(());
+            }
+            let Some(open) = stream.as_mut() else { return Ok(()) };
+            input.reserve(READ);
+            tokio::select! {
+                read = open.read_buf(&mut input) => match read? {
+                    0 => session.end_of_input(),
+                    _ => session.receive(input.split(), Instant::now()),
+                },
+                () = tokio::time::sleep_until(session.deadline().into()) => session.timed_out(),
+                _ = stopping.wait_for(|stop| *stop), if !told_to_stop => {
+                    told_to_stop = true;
+                    session.shutdown();
                 }
             }
         }
-        let Some(open) = stream.as_mut() else { return Ok(()) };
-        input.reserve(READ);
-        tokio::select! {
-            read = open.read_buf(&mut input) => match read? {
-                0 => session.end_of_input(),
-                _ => session.receive(input.split(), Instant::now()),
-            },
-            () = tokio::time::sleep_until(session.deadline().into()) => session.timed_out(),
-            _ = stopping.wait_for(|stop| *stop), if !told_to_stop => {
-                told_to_stop = true;
-                session.shutdown();
-            }
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn session_settings(settings: &Settings, door: Door, peer: SocketAddr) -> smtp::Settings {
-    let limits = &settings.limits;
     smtp::Settings {
         mode: if door == Door::Smtp { Mode::Mx } else { Mode::Submission },
         offers_starttls: true,
@@ -214,6 +235,14 @@ fn session_settings(settings: &Settings, door: Door, peer: SocketAddr) -> smtp::
             _ => Vec::new(),
         },
         plaintext_auth: peer.ip().is_loopback(),
+        ..limits(settings)
+    }
+}
+
+/// What every session is bounded by.
+fn limits(settings: &Settings) -> smtp::Settings {
+    let limits = &settings.limits;
+    smtp::Settings {
         message_size_max: limits.message_size_max,
         recipients_max: limits.recipients_max,
         errors_max: limits.errors_max,
@@ -227,7 +256,7 @@ fn session_settings(settings: &Settings, door: Door, peer: SocketAddr) -> smtp::
 fn tls_info(stream: &Stream) -> TlsInfo {
     let connection = match stream {
         Stream::Tls(stream) => Some(stream.get_ref().1),
-        Stream::Plain(_) => None,
+        Stream::Plain(_) | Stream::Local(_) => None,
     };
     let version = match connection.and_then(|connection| connection.protocol_version()) {
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3".into(),
@@ -251,11 +280,25 @@ struct Visit<'a> {
     house: &'a House,
     settings: &'a Settings,
     client: IpAddr,
+    /// If he is a program of this machine.
+    program: Option<Program>,
     /// What the directory granted in this session.
     grants: Vec<RelayGrant>,
 }
 
+/// A program of this machine.
+struct Program {
+    /// As whom it runs.
+    uid: u32,
+    /// The address of the account as which it sends.
+    address: Address,
+}
+
 impl Visit<'_> {
+    fn judge(&self) -> Judge<'_> {
+        Judge { addresses: &self.house.addresses, rule: self.settings.sending.sender_rule }
+    }
+
     async fn authenticate(&mut self, credentials: Credentials) -> Result<Sender, AuthenticationFailure> {
         let login = directory::Login {
             name: credentials.name,
@@ -302,39 +345,8 @@ impl Visit<'_> {
         self.grants.iter().find(|grant| grant.sender() == sender).cloned()
     }
 
-    /// Whether a customer who logged in may send under this reverse-path, and may send still.
-    async fn judge_sender(&self, reverse_path: &ReversePath, sender: &Sender) -> Result<(), Refusal> {
-        self.may_send(sender).await?;
-        match reverse_path {
-            ReversePath::Null => Ok(()),
-            ReversePath::Address(address) => self.judge_author(address, sender).await,
-        }
-    }
-
-    /// Whether a customer may send at all: he may be suspended by now, or have sent as much as he may.
-    async fn may_send(&self, sender: &Sender) -> Result<(), Refusal> {
-        match self.house.addresses.ask(directory::Request::MaySend(sender.account.clone())).await? {
-            directory::Response::Done => Ok(()),
-            directory::Response::LoginRefused(_) => Err(Refusal::SenderDenied),
-            directory::Response::LimitReached(reached) => Err(reached.into()),
-            _ => Err(Refusal::DirectoryUnavailable),
-        }
-    }
-
-    async fn judge_author(&self, author: &Address, sender: &Sender) -> Result<(), Refusal> {
-        let leads_to = self.house.addresses.resolve(author).await?;
-        authorise_author(sender, self.settings.sending.sender_rule, &leads_to)
-    }
-
-    async fn judge_authors(&self, authors: &[Address], sender: &Sender) -> Result<(), Refusal> {
-        for author in authors {
-            self.judge_author(author, sender).await?;
-        }
-        Ok(())
-    }
-
     /// Whether the client may send to this address, and who he is if a relay window says so.
-    async fn judge(
+    async fn judge_recipient(
         &mut self,
         recipient: Address,
         reverse_path: &ReversePath,
@@ -348,22 +360,8 @@ impl Visit<'_> {
             None => self.sender_by_window(reverse_path, elsewhere).await?,
         };
         let client = sender.clone().map_or(envelope::Client::Stranger, envelope::Client::Sender);
-        let recipient = authorise(&client, recipient, &leads_to)?;
-        if let Destination::Local(LocalAddress { quota: Limit::AtMost(_), .. }) = leads_to {
-            self.find_room(recipient.address(), size).await?;
-        }
+        let recipient = self.judge().recipient(&client, recipient, &leads_to, size).await?;
         Ok(Judged { recipient, sender })
-    }
-
-    /// Whether a mailbox that has a quota has room for a message of this size.
-    async fn find_room(&self, recipient: &Address, size: u64) -> Result<(), Refusal> {
-        let question = directory::Request::Room { address: recipient.clone(), size };
-        match self.house.addresses.ask(question).await? {
-            directory::Response::Room(Room::Enough) => Ok(()),
-            directory::Response::Room(Room::Full) => Err(Refusal::MailboxFull { for_good: false }),
-            directory::Response::Room(Room::FullForLong) => Err(Refusal::MailboxFull { for_good: true }),
-            _ => Err(Refusal::DirectoryUnavailable),
-        }
     }
 
     /// Who of those with an open window at this client's address sends under this reverse-path.
@@ -381,14 +379,14 @@ impl Visit<'_> {
             let fits = match reverse_path {
                 // A receipt: with one customer at this address it is clear whose.
                 ReversePath::Null => windows.len() == 1,
-                ReversePath::Address(address) => match self.judge_author(address, grant.sender()).await {
+                ReversePath::Address(address) => match self.judge().author(address, grant.sender()).await {
                     Ok(()) => true,
                     Err(Refusal::DirectoryUnavailable) => return Err(Refusal::DirectoryUnavailable),
                     Err(_) => false,
                 },
             };
             if fits {
-                self.may_send(grant.sender()).await?;
+                self.judge().may_send(grant.sender()).await?;
                 return Ok(Some(self.keep(grant.clone())));
             }
         }
@@ -398,8 +396,47 @@ impl Visit<'_> {
     /// The address of a customer whose message says neither in its envelope nor in its header
     /// whose it is.
     fn own_address(&self, sender: &Sender) -> Result<Address, Refusal> {
+        if let Some(program) = &self.program {
+            return Ok(program.address.clone());
+        }
         let local_part = LocalPart::new(sender.account.as_str()).map_err(|_| Refusal::SenderDenied)?;
         Ok(Address::new(local_part, Host::Domain(self.settings.domain.clone())))
+    }
+
+    /// One line per acceptance and per refusal.
+    fn log(&self, event: &Event) {
+        let client = self.client;
+        let uid = self.program.as_ref().map(|program| program.uid);
+        match event {
+            Event::Accepted { id, size, account } => {
+                info!(event = "accepted", queue_id = %id, %client, uid, account = named(account), size);
+            }
+            Event::Refused(refused) => info!(
+                event = "refused",
+                %client,
+                uid,
+                account = named(&refused.account),
+                queue_id = refused.id.map(|id| id.to_string()),
+                from = refused.reverse_path.as_ref().map(ToString::to_string),
+                to = refused.recipient.as_ref().map(ToString::to_string),
+                status = format!("{} {}", refused.reply.code(), refused.reply.text()),
+            ),
+            Event::TooManyErrors => warn!(event = "refused", what = "too many errors", %client),
+            Event::TimedOut { in_message } => {
+                info!(event = "timed_out", service = "smtp", %client, in_message)
+            }
+            Event::Vanished { in_message } => {
+                info!(event = "vanished", service = "smtp", %client, in_message)
+            }
+            Event::LoggedIn { sender, mechanism } => {
+                info!(event = "login", service = "smtp", %client, account = %sender.account, %mechanism);
+            }
+            Event::LoginRefused { name, mechanism, failure } => {
+                info!(event = "login_refused", service = "smtp", %client, name, %mechanism, reason = ?failure);
+            }
+            Event::TooManyLoginFailures => warn!(event = "refused", what = "too many failed logins", %client),
+            Event::InputAfterStartTls => warn!(event = "refused", what = "input behind STARTTLS", %client),
+        }
     }
 }
 
@@ -407,43 +444,15 @@ impl Visit<'_> {
 fn login_failure(answer: Result<directory::Response, Refusal>) -> AuthenticationFailure {
     match answer {
         Ok(directory::Response::LoginRefused(refused)) => match refused {
-            LoginRefused::Credentials | LoginRefused::UnknownUser => AuthenticationFailure::Credentials,
+            LoginRefused::Credentials | LoginRefused::UnknownUser | LoginRefused::NoPrograms => {
+                AuthenticationFailure::Credentials
+            }
             LoginRefused::Suspended => AuthenticationFailure::Suspended,
             LoginRefused::ReceiveOnly => AuthenticationFailure::ReceiveOnly,
             LoginRefused::TooManyFailures => AuthenticationFailure::TooManyFailures,
             LoginRefused::Unavailable => AuthenticationFailure::TryLater,
         },
         _ => AuthenticationFailure::TryLater,
-    }
-}
-
-/// One line per acceptance and per refusal.
-fn log(event: &Event, peer: SocketAddr) {
-    let client = peer.ip();
-    match event {
-        Event::Accepted { id, size, account } => {
-            info!(event = "accepted", queue_id = %id, %client, account = named(account), size);
-        }
-        Event::Refused(refused) => info!(
-            event = "refused",
-            %client,
-            account = named(&refused.account),
-            queue_id = refused.id.map(|id| id.to_string()),
-            from = refused.reverse_path.as_ref().map(ToString::to_string),
-            to = refused.recipient.as_ref().map(ToString::to_string),
-            status = format!("{} {}", refused.reply.code(), refused.reply.text()),
-        ),
-        Event::TooManyErrors => warn!(event = "refused", what = "too many errors", %client),
-        Event::TimedOut { in_message } => info!(event = "timed_out", service = "smtp", %client, in_message),
-        Event::Vanished { in_message } => info!(event = "vanished", service = "smtp", %client, in_message),
-        Event::LoggedIn { sender, mechanism } => {
-            info!(event = "login", service = "smtp", %client, account = %sender.account, %mechanism);
-        }
-        Event::LoginRefused { name, mechanism, failure } => {
-            info!(event = "login_refused", service = "smtp", %client, name, %mechanism, reason = ?failure);
-        }
-        Event::TooManyLoginFailures => warn!(event = "refused", what = "too many failed logins", %client),
-        Event::InputAfterStartTls => warn!(event = "refused", what = "input behind STARTTLS", %client),
     }
 }
 

@@ -60,6 +60,8 @@ pub enum Request {
     MaySend(AccountName),
     /// As whom does a program send that runs under this user id?
     LocalUser(u32),
+    /// As whom does a program send that an account's delivery instructions run?
+    ProgramOf(AccountName),
     /// Is there room for a message in the mailbox that this address fills?
     Room {
         /// An address of ours.
@@ -193,6 +195,8 @@ pub enum LoginRefused {
     ReceiveOnly,
     /// The user id is nobody's, and such may not send.
     UnknownUser,
+    /// Its delivery instructions run no programs.
+    NoPrograms,
     /// Too many attempts failed from there of late: wait.
     TooManyFailures,
     /// Too busy, or the store does not answer.

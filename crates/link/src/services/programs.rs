@@ -52,4 +52,11 @@ pub enum End {
     TimedOut,
     /// It did not begin, and why.
     NotStarted(String),
+    /// It succeeded, but mail that it left was not taken: nothing counts as done.
+    NotSent {
+        /// A sentence.
+        why: String,
+        /// Trying again does not help.
+        for_good: bool,
+    },
 }

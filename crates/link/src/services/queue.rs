@@ -2,11 +2,12 @@
 
 pub mod operators;
 
-use envelope::{Envelope, LimitReached, QueueId};
+use envelope::{Envelope, LimitReached, QueueId, Walk};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
 use crate::grant::RelayGrant;
+use crate::services::submit::Waiting;
 
 /// The largest body that travels in one frame, in octets. A larger one goes by
 /// [`Request::Begin`], [`Request::Append`] and [`Request::AcceptBlob`].
@@ -35,6 +36,25 @@ pub enum Request {
     AcceptBlob(Arrival),
     /// Forget that body.
     Discard(QueueId),
+    /// The next of an account's own messages that wait.
+    Waiting {
+        /// Whose.
+        of: RelayGrant,
+        /// How far this has come.
+        walk: Walk,
+    },
+    /// Write to an account's owner that a message of one of its programs was not sent, or several, which he was
+    /// not told when he left them.
+    NotSent {
+        /// Whose.
+        of: RelayGrant,
+        /// When it was left, in seconds since 1970.
+        left: u64,
+        /// Why, and what to do about it.
+        sentences: [String; 2],
+        /// How many others were not sent either.
+        others: u64,
+    },
     /// An operator's, never a role's.
     Operator(operators::Question),
 }
@@ -61,6 +81,13 @@ pub enum Response {
     NotAccepted(NotAccepted),
     /// The next piece may come.
     GoOn,
+    /// Messages that wait, and how far the walk has come; done where `more` is none.
+    Waiting {
+        /// These.
+        messages: Vec<Waiting>,
+        /// What to ask next.
+        more: Option<Walk>,
+    },
     /// For an operator.
     Operator(operators::Answer),
 }

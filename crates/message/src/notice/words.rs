@@ -1,5 +1,6 @@
 //! What a notice says to its reader.
 
+use envelope::event::Words;
 use envelope::{Language, LimitReached, SendingLimit};
 use time::{OffsetDateTime, UtcOffset};
 
@@ -9,7 +10,7 @@ use crate::date::Minute;
 /// From here on the mailbox is as good as full.
 const NEARLY_FULL: u8 = 95;
 
-pub(super) fn subject(subject: Subject, language: Language) -> String {
+pub(super) fn subject(subject: Subject<'_>, language: Language) -> String {
     match (subject, language) {
         (Subject::SendingLimit(_), Language::Ja) => "メールの送信を一時的に制限しています".into(),
         (Subject::SendingLimit(_), Language::En) => "you have reached a sending limit".into(),
@@ -19,6 +20,8 @@ pub(super) fn subject(subject: Subject, language: Language) -> String {
         (Subject::MailboxFilling(percent), Language::En) => {
             format!("your mailbox is {percent} per cent full")
         }
+        (Subject::NotSent { .. }, Language::Ja) => "お預かりしたメールを送信できませんでした".into(),
+        (Subject::NotSent { .. }, Language::En) => "a message of yours was not sent".into(),
     }
 }
 
@@ -28,6 +31,12 @@ pub(super) fn text(notice: &Notice<'_>, language: Language) -> String {
         (Subject::SendingLimit(reached), Language::En) => sending_limit_en(notice, reached),
         (Subject::MailboxFilling(percent), Language::Ja) => mailbox_ja(notice, percent),
         (Subject::MailboxFilling(percent), Language::En) => mailbox_en(notice, percent),
+        (Subject::NotSent { left, reason, remedy, others }, Language::Ja) => {
+            not_sent_ja(notice, left, (reason, remedy), others)
+        }
+        (Subject::NotSent { left, reason, remedy, others }, Language::En) => {
+            not_sent_en(notice, left, (reason, remedy), others)
+        }
     }
 }
 
@@ -104,6 +113,59 @@ fn mailbox_en(notice: &Notice<'_>, percent: u8) -> String {
          Please fetch your mail, and delete from the server what you no longer need.\r\n\
          Once the mailbox is full, new mail cannot reach you and goes back to its senders.\r\n"
     )
+}
+
+fn not_sent_ja(notice: &Notice<'_>, left: u64, (reason, remedy): (&str, &str), others: u64) -> String {
+    let Notice { account, domain, .. } = notice;
+    let at = moment(Some(left), notice.date.offset());
+    let at = at.map(|at| format!("{at} ごろ、")).unwrap_or_default();
+    let others = match others {
+        0 => String::new(),
+        others => format!(
+            "ほかに{others}通も、同じ理由または別の理由で送信できず、破棄しました。\r\n\
+             一通ごとの理由は postmaster@{domain} にお尋ねください。\r\n\r\n"
+        ),
+    };
+    format!(
+        "{domain} のメールシステムからお知らせします。\r\n\r\n\
+         {at}アカウント {account} のプログラム (CGI など) からメールを一通お預かりしましたが、\r\n\
+         次の理由で送信できませんでした。このメールは破棄しました。\r\n\r\n\
+         {reason}\r\n\
+         {remedy}\r\n\
+         {others}\
+         プログラムをご確認のうえ、必要であればもう一度お送りください。\r\n",
+        reason = indented(reason),
+        remedy = indented(remedy),
+    )
+}
+
+fn not_sent_en(notice: &Notice<'_>, left: u64, (reason, remedy): (&str, &str), others: u64) -> String {
+    let Notice { account, domain, .. } = notice;
+    let at = moment(Some(left), notice.date.offset());
+    let at = at.map(|at| format!(" at about {at}")).unwrap_or_default();
+    let others = match others {
+        0 => String::new(),
+        others => format!(
+            "Left with us too, and neither sent nor kept, for this or other reasons: {others} more.\r\n\
+             postmaster@{domain} can tell the reason of each.\r\n\r\n"
+        ),
+    };
+    format!(
+        "This is the mail system of {domain}.\r\n\r\n\
+         A program of your account {account}, such as a CGI script, left a message with us{at}.\r\n\
+         It was not sent, and we have not kept it, because of this:\r\n\r\n\
+         {reason}\r\n\
+         {remedy}\r\n\
+         {others}\
+         Please look at the program, and send the message again if it is wanted.\r\n",
+        reason = indented(reason),
+        remedy = indented(remedy),
+    )
+}
+
+/// One line of what others wrote, set apart.
+fn indented(text: &str) -> String {
+    format!("  {}\r\n", Words::new(text))
 }
 
 /// A time in seconds since 1970, to the minute, in this zone: `2026-11-24 08:00 +0900`. Within a minute

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use envelope::{Client, Envelope, QueueId};
+use envelope::{Client, Entitlement, Envelope, QueueId, Sender};
 use memchr::memchr;
 use message::{Protocol, Received};
 use time::OffsetDateTime;
@@ -129,13 +129,17 @@ impl Session {
             },
             peer_name: self.peer.name.as_deref(),
             peer_address: self.peer.address,
+            user: self.peer.user,
             host: &self.settings.host,
             with: Protocol {
                 esmtp: matches!(self.hello, Hello::Ehlo(_)),
                 smtputf8: trace.smtputf8,
                 tls: self.tls.is_some(),
-                // A relay window is no authentication: RFC 3848 means AUTH.
-                authenticated: matches!(self.client, Client::Sender(_)),
+                // Neither a relay window nor a user id is: RFC 3848 means AUTH.
+                authenticated: matches!(
+                    &self.client,
+                    Client::Sender(Sender { entitlement: Entitlement::Authentication, .. })
+                ),
             },
             cipher: self.tls.as_ref().map(|tls| tls.cipher.as_str()),
             id,

@@ -66,9 +66,27 @@ pub fn sender(account: &str, entitlement: Entitlement) -> Sender {
 }
 
 impl Driver {
+    /// A client who is known before he speaks: a program of this machine.
+    pub fn of_program(settings: Settings, sender: Sender) -> Driver {
+        let mut driver = Driver::new(settings.clone());
+        let peer = Peer {
+            address: "127.0.0.1".parse().unwrap(),
+            name: Some("localhost".to_owned()),
+            user: Some(1001),
+        };
+        driver.session = Session::with_sender(Arc::new(settings), peer, sender, driver.now);
+        driver.output.clear();
+        driver.run();
+        driver
+    }
+
     pub fn new(settings: Settings) -> Driver {
         let now = Instant::now();
-        let peer = Peer { address: "192.0.2.1".parse().unwrap(), name: Some("client.example".to_owned()) };
+        let peer = Peer {
+            address: "192.0.2.1".parse().unwrap(),
+            name: Some("client.example".to_owned()),
+            user: None,
+        };
         let mut driver = Driver {
             session: Session::new(Arc::new(settings), peer, now),
             now,

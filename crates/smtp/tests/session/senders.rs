@@ -49,6 +49,26 @@ const DATE: &str = "Date: Tue, 24 Nov 2026 07:05:36 +0900\r\n";
 const MESSAGE_ID: &str = "Message-ID: <0000000000001@mx.pobox.example>\r\n";
 
 #[test]
+fn a_program_of_this_machine_is_known_before_it_speaks() {
+    let settings = Settings { mode: Mode::Submission, offers_starttls: false, ..settings() };
+    let mut driver = Driver::of_program(settings, sender("abc", Entitlement::LocalUser));
+    assert_eq!(driver.sent(), "220 mx.pobox.example ESMTP\r\n");
+    let hello = driver.say("EHLO cgi.example\r\n");
+    assert!(!hello.contains("STARTTLS") && !hello.contains("AUTH"), "{hello}");
+    assert!(driver.say("AUTH PLAIN AGFiYwBwYXNz\r\n").starts_with("502"));
+    driver.say("MAIL FROM:<abc@pobox.example>\r\nRCPT TO:<joe@x.example>\r\nDATA\r\n");
+    assert!(driver.say("Subject: x\r\n\r\nhello\r\n.\r\n").starts_with("250"));
+    let (_, message) = driver.accepted.pop().unwrap();
+    let message = String::from_utf8(message).unwrap();
+    // A user id is no AUTH (RFC 3848).
+    let trace = "Received: from cgi.example (localhost [127.0.0.1]) (sendmail-bs, user id 1001)\r\n\
+                 \tby mx.pobox.example with ESMTP id ";
+    assert!(message.starts_with(trace), "{message}");
+    assert!(message.contains("\r\nFrom: <abc@pobox.example>\r\n"), "{message}");
+    assert!(driver.senders.contains(&Some(sender("abc", Entitlement::LocalUser))), "{:?}", driver.senders);
+}
+
+#[test]
 fn plain_and_login_are_said_at_once_or_step_by_step() {
     for script in [
         "C: AUTH PLAIN AGFiYwBwYXNz
@@ -394,6 +414,8 @@ fn every_author_of_a_submission_is_judged() {
         ("From: joe@x.example <abc@pobox.example>", DENIED),
         ("From: abc@pobox.example\r\nSender: joe@x.example", DENIED),
         ("Sender: joe@x.example", DENIED),
+        ("From: abc@pobox.example\r\nResent-From: joe@x.example", DENIED),
+        ("From: abc@pobox.example\r\nResent-Sender: joe@x.example", DENIED),
         ("From: slow@pobox.example", "451 sorry, I cannot look up that address now (#4.3.0)\r\n"),
         (
             "From: abc@pobox.example\r\nFrom: abc@pobox.example",

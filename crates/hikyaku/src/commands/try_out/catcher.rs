@@ -77,7 +77,7 @@ impl Catcher {
 
     async fn converse(&self, mut stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let client = Peer { address: peer.ip(), name: None };
+        let client = Peer { address: peer.ip(), name: None, user: None };
         let mut session = Session::new(Arc::clone(&self.settings), client, Instant::now());
         let mut draft: Option<Draft> = None;
         let mut input = BytesMut::new();

@@ -128,7 +128,7 @@ impl Desk {
         }
     }
 
-    fn relay(&self, account: AccountName, entitlement: Entitlement) -> RelayGrant {
+    pub(super) fn relay(&self, account: AccountName, entitlement: Entitlement) -> RelayGrant {
         RelayGrant::issue(&self.grant_key, Sender { account, entitlement }, unix_now())
     }
 }

@@ -1,4 +1,4 @@
-//! What became of messages: `smtp` and `queue` note it, operators ask.
+//! What became of messages: `smtp`, `submit` and `queue` note it, operators ask.
 
 use envelope::event::{Door, Event, What};
 use link::services::directory::{Page, Response, Trace};
@@ -39,11 +39,19 @@ impl Desk {
 pub(super) fn may_note(role: Role, events: &[Event]) -> bool {
     let by_smtp = |event: &Event| match &event.what {
         What::Refused(_) => true,
-        What::Accepted(accepted) => matches!(accepted.door, Door::Mx | Door::Submission),
+        What::Accepted(accepted) => {
+            matches!(accepted.door, Door::Mx | Door::Submission | Door::Sendmail)
+        }
+        _ => false,
+    };
+    let by_submit = |event: &Event| match &event.what {
+        What::Refused(_) => true,
+        What::Accepted(accepted) => accepted.door == Door::Sendmail,
         _ => false,
     };
     match role {
         Role::Smtp => events.iter().all(by_smtp),
+        Role::Submit => events.iter().all(by_submit),
         Role::Queue => !events.iter().any(by_smtp),
         _ => false,
     }
@@ -84,16 +92,18 @@ mod tests {
         };
         let refused = Event { at: 1, queue_id: None, what: What::Refused(Box::new(refused)) };
         let removed = Event { at: 1, queue_id: None, what: What::Removed { by: "root".into() } };
-        for (event, by_smtp, by_queue) in [
-            (refused, true, false),
-            (accepted(Door::Mx, 0), true, false),
-            (accepted(Door::Submission, 0), true, false),
-            (accepted(Door::Notice, 0), false, true),
-            (accepted(Door::Forward { of: QueueId::from_u64(1) }, 0), false, true),
-            (removed, false, true),
+        for (event, by_smtp, by_submit, by_queue) in [
+            (refused, true, true, false),
+            (accepted(Door::Mx, 0), true, false, false),
+            (accepted(Door::Submission, 0), true, false, false),
+            (accepted(Door::Sendmail, 0), true, true, false),
+            (accepted(Door::Notice, 0), false, false, true),
+            (accepted(Door::Forward { of: QueueId::from_u64(1) }, 0), false, false, true),
+            (removed, false, false, true),
         ] {
             let event = [event];
             assert_eq!(may_note(Role::Smtp, &event), by_smtp, "{event:?}");
+            assert_eq!(may_note(Role::Submit, &event), by_submit, "{event:?}");
             assert_eq!(may_note(Role::Queue, &event), by_queue, "{event:?}");
             assert!(!may_note(Role::Pop3, &event));
         }

@@ -4,7 +4,7 @@ use directory::{Snapshot, StoreError};
 use envelope::{AccountName, Address, Destination, Host};
 use link::services::directory::Route;
 use link::services::local::{Orders, OwnerAddress};
-use local::dot_qmail::{self, Context, Instructions, OwnerFiles};
+use local::dot_qmail::{self, Context, Instruction, Instructions, OwnerFiles};
 
 use super::Desk;
 
@@ -29,14 +29,17 @@ impl Desk {
     }
 
     /// The postmaster of this host is the provider's: mail to him must be taken without a domain too
-    /// (RFC 5321 §4.5.1), which then is the host's name.
+    /// (RFC 5321 §4.5.1), which then is the host's name. So is mail for root, and for programs that are
+    /// nobody's.
     pub(super) fn resolve_at(
         &self,
         snapshot: &Snapshot<'_>,
         address: &Address,
     ) -> Result<Destination, StoreError> {
-        let postmaster = address.local_part.as_str().eq_ignore_ascii_case("postmaster");
-        if postmaster && address.host.domain() == Some(&self.host) {
+        let local_part = address.local_part.as_str();
+        if address.host.domain() == Some(&self.host)
+            && ["postmaster", "root", "anonymous"].iter().any(|role| local_part.eq_ignore_ascii_case(role))
+        {
             let host = Host::Domain(self.domain.clone());
             return snapshot.resolve(&Address::new(address.local_part.clone(), host));
         }
@@ -64,6 +67,11 @@ impl Desk {
     }
 }
 
+/// Whether this sends the message on, or tells a program under which sender it might.
+fn sends_on(instruction: &Instruction) -> bool {
+    matches!(instruction, Instruction::Forward(_) | Instruction::Program(_))
+}
+
 /// Whether the address has an owner of its own, which matters only if something is forwarded. A text that
 /// cannot be obeyed forwards nothing: delivery finds out.
 fn owner(
@@ -73,7 +81,7 @@ fn owner(
     text: &str,
 ) -> Result<OwnerAddress, StoreError> {
     let forwards = Instructions::parse(text.as_bytes(), &Context::default())
-        .is_ok_and(|instructions| instructions.forwards().next().is_some());
+        .is_ok_and(|instructions| instructions.as_slice().iter().any(sends_on));
     let Some(files) = OwnerFiles::of(extension).filter(|_| forwards) else { return Ok(OwnerAddress::None) };
     if !snapshot.has_instructions(account, files.owner.as_str())? {
         return Ok(OwnerAddress::None);

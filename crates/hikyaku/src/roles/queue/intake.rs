@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use envelope::event::Door;
 use envelope::{AccountName, Destination, LimitReached, Provenance, QueueId};
-use link::grant::GrantKey;
+use link::grant::{GrantKey, RelayGrant};
 use link::services::directory::{self, NotCounted};
 use link::services::queue::{Arrival, NotAccepted, Queue as Service, Request, Response};
 use link::{Parcel, Responder};
@@ -15,7 +15,7 @@ use queue::{Accepted, BlobWriter, Body, Files, NewMessage, SealedBlob};
 use tracing::{error, info, warn};
 
 use super::notices::Notices;
-use super::{Queue, noted};
+use super::{Queue, look, noted};
 use crate::config::Limits;
 use crate::roles::event_notes::EventNotes;
 use crate::roles::known_addresses::KnownAddresses;
@@ -128,6 +128,37 @@ impl Intake {
         });
     }
 
+    /// Whose grant this is.
+    fn redeem(&self, grant: &RelayGrant) -> Option<AccountName> {
+        let redeemed = grant.redeem(&self.grant_key, unix_now());
+        redeemed
+            .map(|sender| sender.account.clone())
+            .inspect_err(|problem| warn!(event = "refused", what = "grant", %problem))
+            .ok()
+    }
+
+    /// Writes to an owner that a message of one of his programs was not sent.
+    async fn not_sent(
+        &self,
+        account: AccountName,
+        (left, sentences, others): (u64, [String; 2], u64),
+        responder: Responder<Service>,
+    ) {
+        let Some(notice) = self.notices.not_sent(&account, left, &sentences, others).await else {
+            return responder.send(Response::NotAccepted(NotAccepted::TryLater));
+        };
+        let (event, notes) = (noted::made(&notice, Door::Notice), self.notes.clone());
+        self.queue.accept(notice, move |outcome| {
+            responder.send(match outcome {
+                Ok(accepted) => {
+                    notes.note(event);
+                    said(accepted)
+                }
+                Err(problem) => not_accepted(&problem),
+            });
+        });
+    }
+
     /// Goes on with `then` if a message of `size` octets may be taken, else answers why not.
     fn judge(
         &self,
@@ -236,6 +267,20 @@ pub fn take_in(
         Request::Discard(id) => {
             drop(lock(arriving).remove(&id));
             responder.send(Response::GoOn);
+        }
+        Request::Waiting { of, walk } => {
+            if let Some(account) = intake.redeem(&of) {
+                let queue = queue.clone();
+                tokio::task::spawn_blocking(move || responder.send(look::waiting(&queue, account, walk)));
+            }
+        }
+        Request::NotSent { of, left, sentences, others } => {
+            if let Some(account) = intake.redeem(&of) {
+                let intake = intake.clone();
+                tokio::spawn(
+                    async move { intake.not_sent(account, (left, sentences, others), responder).await },
+                );
+            }
         }
         Request::Operator(_) => {}
     }

@@ -3,13 +3,15 @@
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
-use envelope::{Filter, QueueId, Walk};
+use envelope::event::Words;
+use envelope::{AccountName, Address, Filter, QueueId, ReversePath, Walk};
 use link::Parcel;
 use link::services::queue::Response;
 use link::services::queue::operators::{
     Answer, Details, Progress, RecipientDetails, RecipientState, Stats, Summary,
 };
-use queue::{Detail, LoadError, Page, RecipientStatus, StoredBody};
+use link::services::submit::Waiting;
+use queue::{Detail, Found, LoadError, Page, RecipientStatus, StoredBody};
 
 use super::Queue;
 
@@ -51,6 +53,56 @@ pub fn read(queue: &Queue, id: QueueId) -> Parcel<Response> {
         Err(problem) => unreadable(&problem),
     };
     Parcel { value: Response::Operator(answer), raw, fds }
+}
+
+/// So many octets of addresses and replies make a page of [`waiting`], with that of one message more.
+const WAITING_PAGE: usize = 256 << 10;
+/// The most recipients of one message that such a page names.
+const WAITING_RECIPIENTS: usize = 1000;
+
+/// The next messages of one account, for its owner.
+pub fn waiting(queue: &Queue, account: AccountName, walk: Walk) -> Response {
+    let _ = queue.flush();
+    let filter = Filter { account: Some(account), ..Filter::default() };
+    let page = queue.search(&filter, walk, Detail::Replies);
+    let (mut messages, mut octets, mut more) = (Vec::new(), 0, page.rest);
+    for found in page.found {
+        let (id, until) = (found.summary.id, page.until);
+        let message = waiting_message(found);
+        octets += message.recipients.iter().map(|(to, reply)| weight(to, reply.as_deref())).sum::<usize>();
+        messages.push(message);
+        if octets > WAITING_PAGE {
+            more = Some(Walk { after: Some(id), until });
+            break;
+        }
+    }
+    Response::Waiting { messages, more }
+}
+
+fn waiting_message(found: Found) -> Waiting {
+    let Found { summary, envelope, recipients, .. } = found;
+    let addresses = envelope.iter().flat_map(|envelope| envelope.recipients());
+    let of_each = addresses.zip(&recipients);
+    let still = of_each.filter(|(_, state)| matches!(state.status, RecipientStatus::Waiting { .. }));
+    Waiting {
+        id: summary.id,
+        arrived: summary.arrival,
+        size: summary.size,
+        reverse_path: summary.reverse_path.unwrap_or(ReversePath::Null),
+        recipients: still
+            .take(WAITING_RECIPIENTS)
+            .map(|(to, state)| {
+                let reply = Some(Words::new(&state.last_reply).to_string());
+                (to.address().clone(), reply.filter(|reply| !reply.is_empty()))
+            })
+            .collect(),
+        settled: summary.done as usize,
+    }
+}
+
+/// Octets of a recipient, rather too many.
+fn weight(to: &Address, reply: Option<&str>) -> usize {
+    to.to_string().len() + reply.map_or(0, str::len) + 8
 }
 
 /// Counts.

@@ -175,7 +175,19 @@ impl Notices {
         self.notice(account, Subject::MailboxFilling(percent)).await
     }
 
-    async fn notice(&self, account: &AccountName, subject: Subject) -> Option<NewMessage> {
+    /// Tells an owner that a message which one of his programs left at this time, in seconds since 1970, was
+    /// not sent, and so many others: why, and what to do about it.
+    pub async fn not_sent(
+        &self,
+        account: &AccountName,
+        left: u64,
+        [reason, remedy]: &[String; 2],
+        others: u64,
+    ) -> Option<NewMessage> {
+        self.notice(account, Subject::NotSent { left, reason, remedy, others }).await
+    }
+
+    async fn notice(&self, account: &AccountName, subject: Subject<'_>) -> Option<NewMessage> {
         let to = self.at_home(account.as_str())?;
         let id = self.ids.next();
         let text = Notice {

@@ -282,6 +282,37 @@ const ABC: &str = "abc@pobox.example";
 const XYZ: &str = "xyz@pobox.example";
 const JOE: &str = "joe@pobox.example";
 
+/// With the directory's grant, and only for the role that hears programs.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_sees_its_own_waiting_mail_by_its_grant() {
+    let house = House::open(&[(JOE, "joe", kept())]).await;
+    house.fellows.lock().unwrap().deferred =
+        [(JOE.to_owned(), "That mailbox is full. (#4.2.2)".to_owned())].into();
+    let ask = async |role, of: RelayGrant| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        tokio::spawn(answer_role(house.intake.clone(), theirs, role));
+        let client: Client<Service> = Client::new(PATIENCE);
+        client.attach(ours, || {}).unwrap();
+        let walk = envelope::Walk::default();
+        client.call(Parcel::from(Request::Waiting { of, walk })).await.map(|answer| answer.value)
+    };
+    let grant = |key: &GrantKey, name: &str| {
+        let sender = Sender { account: account(name), entitlement: Entitlement::LocalUser };
+        RelayGrant::issue(key, sender, crate::roles::unix_now())
+    };
+    let of_abc = house.accept_of(Some(account("abc")), envelope(ABC, &[JOE]), unix_micros());
+    house.accept_of(Some(account("xyz")), envelope(XYZ, &[JOE]), unix_micros());
+    match ask(Role::Submit, grant(&house.key, "abc")).await {
+        Ok(Response::Waiting { messages, more: None }) => {
+            assert_eq!(messages.iter().map(|message| message.id).collect::<Vec<_>>(), [of_abc]);
+            assert_eq!(messages[0].recipients[0].0.to_string(), JOE);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(ask(Role::Submit, grant(&GrantKey::new([9; 32]), "abc")).await.is_err());
+    assert!(ask(Role::Smtp, grant(&house.key, "abc")).await.is_err());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forward_reaches_its_address_and_its_failure_the_sender_it_bears() {
     let forwards = forwarding("list-owner@pobox.example", &[XYZ, "nobody@pobox.example"], true);

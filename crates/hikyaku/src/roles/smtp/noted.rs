@@ -7,11 +7,15 @@ use envelope::event::{Accepted, Door, Event, Refused, What, Words};
 use super::super::draft::Taken;
 use super::super::unix_micros;
 
-/// The queue took this message.
-pub fn accepted(client: IpAddr, taken: Taken) -> Event {
+/// The queue took this message, of a program of this machine or of somebody else.
+pub fn accepted(client: IpAddr, of_program: bool, taken: Taken) -> Event {
     let Taken { id, reverse_path, recipients, arrived, account, size, message_id } = taken;
     let accepted = Accepted {
-        door: if account.is_some() { Door::Submission } else { Door::Mx },
+        door: match account {
+            _ if of_program => Door::Sendmail,
+            Some(_) => Door::Submission,
+            None => Door::Mx,
+        },
         client: Some(client),
         account,
         reverse_path,

@@ -173,6 +173,8 @@ pub struct NewAccount {
     pub operator: bool,
     /// Its plan; none means the default plan.
     pub plan: Option<PlanName>,
+    /// User ids of this machine whose programs send as it.
+    pub uids: Vec<u32>,
 }
 
 /// The password of a new account.
@@ -193,6 +195,10 @@ pub struct AccountChanges {
     pub language: Option<Language>,
     /// Allowances by their names, and their values; none, that the plan's counts again.
     pub allowances: Vec<(String, Option<String>)>,
+    /// User ids of this machine whose programs send as it from now on.
+    pub uids_added: Vec<u32>,
+    /// User ids of this machine whose programs send as it no longer.
+    pub uids_removed: Vec<u32>,
 }
 
 /// A domain, and what belongs to it.
@@ -225,6 +231,8 @@ pub struct AccountFacts {
     pub app_passwords: u64,
     /// The domains that it owns.
     pub domains: Vec<Domain>,
+    /// User ids of this machine whose programs send as it, by the directory.
+    pub uids: Vec<u32>,
     /// How full its mailbox is, if it has a quota and that is known.
     pub mailbox: Option<Usage>,
 }

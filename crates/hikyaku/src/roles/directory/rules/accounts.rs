@@ -66,6 +66,7 @@ impl Desk {
                 .collect(),
             app_passwords: store.app_passwords(name)?.len() as u64,
             domains: domains.map(|domain| domain.name).collect(),
+            uids: store.local_users_of(name)?,
             mailbox: usage,
             account,
             allowances,
@@ -123,7 +124,8 @@ impl Desk {
         Ok(())
     }
 
-    async fn make_mailbox(&self, mailbox: Mailbox) -> Result<(), String> {
+    /// Has `local` make the mailbox of a new account, or says why it cannot.
+    pub(in crate::roles::directory) async fn make_mailbox(&self, mailbox: Mailbox) -> Result<(), String> {
         let made = self.local.call_until_answered(local::Request::Create(mailbox), Bytes::new()).await;
         match made.map(|answer| answer.value) {
             Ok(local::Response::Created) => Ok(()),
@@ -160,8 +162,8 @@ pub(super) fn password(secret: Secret) -> Result<Password, Refused> {
 }
 
 pub(super) fn changes(changes: AccountChanges) -> directory::AccountChanges {
-    let AccountChanges { plan, language, allowances } = changes;
-    directory::AccountChanges { plan, language, allowances }
+    let AccountChanges { plan, language, allowances, uids_added, uids_removed } = changes;
+    directory::AccountChanges { plan, language, allowances, uids_added, uids_removed }
 }
 
 fn new_account(new: NewAccount) -> Result<directory::NewAccount, Refused> {
@@ -170,6 +172,6 @@ fn new_account(new: NewAccount) -> Result<directory::NewAccount, Refused> {
         Some(NewPassword::Password(secret)) => Some(directory::NewPassword::Password(password(secret)?)),
         Some(NewPassword::Hash(hash)) => Some(directory::NewPassword::Hash(PasswordHash::parse(&hash.0)?)),
     };
-    let NewAccount { name, language, operator, plan, .. } = new;
-    Ok(directory::NewAccount { name, password, language, operator, plan })
+    let NewAccount { name, language, operator, plan, uids, .. } = new;
+    Ok(directory::NewAccount { name, password, language, operator, plan, uids })
 }
