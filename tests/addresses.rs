@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::house::{House, Ran};
@@ -24,7 +25,8 @@ fn shown(house: &House, address: &str) -> Value {
 
 #[test]
 fn an_address_is_set_shown_suspended_and_removed_with_a_server_and_without() {
-    let mut house = House::at_rest("127.0.0.1", "");
+    // No account but those that are made here.
+    let mut house = House::at_rest("127.0.0.1", "[sendmail]\nunmapped = \"refuse\"");
     for running in [false, true] {
         if running {
             house.start();
@@ -386,4 +388,89 @@ fn the_audit_trail_tells_who_changed_what() {
     assert!(trail.iter().all(|entry| entry["who"].as_str().unwrap().starts_with("uid ")));
     assert_eq!(house.json(&["audit", "--limit", "2", "--json"]).len(), 2);
     assert!(house.ran(&["audit"], "").contains("virtual domain shop.example of xyz added"));
+}
+
+#[test]
+fn programs_of_users_of_this_machine_belong_to_accounts() {
+    let mut house = House::at_rest("127.0.0.1", "[sendmail.users]\n4000000003 = \"abc\"");
+    for running in [false, true] {
+        if running {
+            house.start();
+        }
+        house.ran(&["account", "add", "web", "--generate", "--uid", "4000000001", "--uid", "4000000002"], "");
+        house.ran(&["account", "set", "web", "--uid", "4000000004", "--no-uid", "4000000001"], "");
+        let shown = house.json(&["account", "show", "web", "--json"]).remove(0);
+        assert_eq!(shown["uids"], json!([4_000_000_002_u32, 4_000_000_004_u32]));
+        assert_eq!(shown["allowances"]["script_author"], "own");
+        let shown = house.ran(&["account", "show", "web"], "");
+        assert!(shown.contains("programs of             uid 4000000002\n"), "{shown}");
+        let by_configuration = house.ran(&["account", "show", "abc"], "");
+        assert!(by_configuration.contains("uid 4000000003, by [sendmail.users]"), "{by_configuration}");
+        assert!(
+            house.ran(&["account", "welcome", "web", "--language", "en"], "").contains("/usr/lib/sendmail")
+        );
+
+        for (arguments, words) in [
+            (&["set", "abc", "--uid", "4000000002"][..], &["as account web", "--no-uid 4000000002"][..]),
+            (&["set", "abc", "--uid", "root"], &["root (uid 0)", "oldest operator"]),
+            (&["set", "abc", "--no-uid", "4000000002"], &["do not send as account abc"]),
+            (&["set", "abc", "script_author=nobody"], &["own, keep or reply-to"]),
+            (&["add", "anonymous", "--generate"], &["[sendmail] unmapped", "choose another name"]),
+        ] {
+            refused(&house.run(&[&["account"], arguments].concat(), ""), words);
+        }
+        let unknown = house.run(&["account", "set", "abc", "--uid", "no-such-user"], "");
+        assert!(unknown.code == Some(2) && unknown.errors.contains("no user no-such-user"), "{unknown:?}");
+        house.ran(&["account", "set", "abc", "script_author=keep"], "");
+        let shown = house.ran(&["account", "show", "abc"], "");
+        assert!(shown.contains("script_author           keep  (the account's own)"), "{shown}");
+
+        house.ran(&["account", "remove", "web"], "");
+        refused(
+            &house.run(&["account", "import", "-"], "new1:::4000000005\nnew2:::4000000005\n"),
+            &["line 2", "send as account new1 already"],
+        );
+        house.ran(&["account", "import", "-"], "new1:::4000000002\n");
+        let shown = house.json(&["account", "show", "new1", "--json"]).remove(0);
+        assert_eq!(shown["uids"], json!([4_000_000_002_u32]));
+        house.ran(&["account", "remove", "new1"], "");
+    }
+}
+
+#[test]
+fn programs_that_are_nobodys_have_an_account_whose_mail_the_postmaster_gets_and_so_has_root() {
+    let mut house = House::at_rest("127.0.0.1", "[sendmail]\nunmapped = \"refuse\"");
+    house.start();
+    refused(&house.run(&["account", "show", "anonymous"], ""), &["no account anonymous"]);
+    house.configure("127.0.0.1", "[sendmail.users]\nno-such-user = \"abc\"");
+    house.signal(Signal::SIGHUP);
+    house.wait_for_event("anonymous_made");
+    let problem = house.wait_for_event("local_user_unknown")["problem"].to_string();
+    assert!(problem.contains("no-such-user"), "{problem}");
+    let shown = house.json(&["account", "show", "anonymous", "--json"]).remove(0);
+    assert_eq!(shown["own_allowances"], json!({ "script_author": "reply-to" }));
+    assert_eq!(shown["operator"], false);
+    house.ran(&["account", "set", "anonymous", "messages_per_day=50"], "");
+
+    // What comes back to them, and what cron has to say.
+    for (count, address) in [
+        "anonymous@mail.pobox.example",
+        "Anonymous@pobox.example",
+        "root@mail.pobox.example",
+        "root@pobox.example",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(house.send(address, "for the postmaster").starts_with("250"), "{address}");
+        house.wait_for_messages("abc", count + 1);
+    }
+    // He may have it lie there instead.
+    house.ran(&["address", "set", "anonymous@pobox.example", "--keep"], "");
+    house.send("anonymous@mail.pobox.example", "kept");
+    house.wait_for_messages("anonymous", 1);
+    assert_eq!(house.events("anonymous_made").len(), 1);
+    house.stop();
+    house.start();
+    assert_eq!(house.messages("anonymous").len(), 1);
 }

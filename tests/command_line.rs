@@ -1,6 +1,7 @@
 //! The commands: with a running server and without, for people and for scripts.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,7 @@ fn version_and_help_are_there_for_every_command() {
     assert!(!help.contains("role "), "{help}");
     for (command, words) in [
         ("try", &["--dir", "--port-base", "--once"][..]),
-        ("init", &["--hostname", "--domain", "--data", "--operator"]),
+        ("init", &["--hostname", "--domain", "--data", "--operator", "--links", "--qmail-links"]),
         ("check", &["--json"]),
         ("domain", &["add", "list", "show", "catch-all", "remove"]),
         (
@@ -106,17 +107,19 @@ fn try_stays_and_every_other_command_works_on_it() {
     eventually("it is ready", Duration::from_secs(30), || {
         said().lines().any(|line| line == "ready").then_some(())
     });
-    for line in ["abc-try", "xyz-try", "shop.example", "curl", "swaks", "HIKYAKU_CONFIG="] {
+    for line in ["abc-try", "xyz-try", "shop.example", "curl", "swaks", "bin/sendmail -t", "HIKYAKU_CONFIG="]
+    {
         assert!(said().contains(line), "no {line} in:\n{}", said());
     }
     let config = dir.join("hikyaku.toml");
     let here = |arguments: &[&str]| run(hikyaku(arguments).env("HIKYAKU_CONFIG", &config), "").good();
     let shown: serde_json::Value =
         serde_json::from_str(&here(&["account", "show", "abc", "--json"])).unwrap();
-    // The self-check's message lies there.
+    // The self-check's messages lie there, and the commands of programs beside them.
     let maildir = std::path::PathBuf::from(shown["maildir"].as_str().unwrap());
     assert!(maildir.starts_with(dir.canonicalize().unwrap()), "{shown}");
-    assert_eq!(crate::house::files_in(&maildir).len(), 1);
+    assert_eq!(crate::house::files_in(&maildir).len(), 2);
+    assert!(said().contains("by sendmail into the queue") && dir.join("bin/qmail-inject").exists());
     assert!(here(&["domain", "list"]).contains("shop.example"));
     assert!(here(&["check"]).contains("the server is running"));
 
@@ -132,7 +135,8 @@ fn try_stays_and_every_other_command_works_on_it() {
 
 #[test]
 fn domains_and_accounts_are_ruled_without_a_server_and_with_one() {
-    let mut house = House::at_rest("127.0.0.1", "");
+    // No account but those that are made here.
+    let mut house = House::at_rest("127.0.0.1", "[sendmail]\nunmapped = \"refuse\"");
     for running in [false, true] {
         if running {
             house.start();
@@ -340,6 +344,34 @@ fn check_says_what_is_wrong_and_how_to_mend_it() {
     let ran = house.run(&["check"], "");
     assert_eq!(ran.code, Some(1));
     assert!(ran.errors.contains("colour") && ran.errors.contains("line 3"), "{ran:?}");
+}
+
+#[test]
+fn check_finds_passwords_that_all_can_read_and_users_and_accounts_that_are_not_there() {
+    let house = House::at_rest("127.0.0.1", "");
+    let wrong = || -> Vec<String> {
+        let ran = house.run(&["check", "--json"], "");
+        let findings = ran.output.lines().map(|line| serde_json::from_str(line).unwrap());
+        let wrong = findings.filter(|finding: &serde_json::Value| finding["verdict"] == "wrong");
+        wrong.map(|finding| finding.to_string()).collect()
+    };
+    let mode = |mode| fs::set_permissions(&house.config, fs::Permissions::from_mode(mode)).unwrap();
+    let smart = "[remote.routes]\n\"*\" = { host = \"127.0.0.1\", login = \"me\", password = \"secret\" }";
+    house.configure("127.0.0.1", smart);
+    mode(0o644);
+    let found = wrong();
+    assert!(found.len() == 1 && found[0].contains("chmod o-rwx"), "{found:?}");
+    mode(0o640);
+    assert_eq!(wrong(), [""; 0]);
+
+    let users = "[sendmail.users]\nroot = \"abc\"\n4000000000 = \"gone\"\nno-such-user = \"xyz\"";
+    house.configure("127.0.0.1", users);
+    mode(0o644);
+    let found = wrong();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("no user no-such-user") && found[1].contains("no account gone"), "{found:?}");
+    house.configure("127.0.0.1", "[sendmail.users]\n0 = \"abc\"");
+    assert!(house.ran(&["check"], "").contains("users and accounts of [sendmail.users] are there"));
 }
 
 #[test]

@@ -19,7 +19,8 @@ use tempfile::TempDir;
 use crate::wire::Wire;
 
 /// The roles of a running server.
-pub const ROLES: [&str; 8] = ["directory", "keys", "local", "maildrop", "pop3", "queue", "remote", "smtp"];
+pub const ROLES: [&str; 9] =
+    ["directory", "keys", "local", "maildrop", "pop3", "queue", "remote", "smtp", "submit"];
 
 /// How long a server may take to be ready, on a machine that is busy with other tests.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -421,7 +422,7 @@ impl Ran {
 }
 
 /// Runs a command to its end, with this standard input; at most a minute.
-pub fn run(command: &mut Command, input: &str) -> Ran {
+pub fn run(command: &mut Command, input: &(impl AsRef<[u8]> + ?Sized)) -> Ran {
     let name = format!("{command:?}");
     let mut child = command
         .stdin(Stdio::piped())
@@ -430,7 +431,7 @@ pub fn run(command: &mut Command, input: &str) -> Ran {
         .spawn()
         .unwrap_or_else(|error| panic!("{name}: {error}; `cargo xtask test` installs the test partners"));
     // What does not read its input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let _ = child.stdin.take().unwrap().write_all(input.as_ref());
     let pid = Pid::from_raw(child.id().cast_signed());
     let (ended, watched) = std::sync::mpsc::channel();
     let watchdog = std::thread::spawn(move || {

@@ -124,6 +124,7 @@ fn started_as_root_each_role_has_a_user_of_its_own() {
         ("directory", "hikyaku-directory", 0o700),
         ("keys", "hikyaku-keys", 0o700),
         ("mail", "hikyaku-local", 0o2770),
+        ("drop", "hikyaku-submit", 0o3730),
     ] {
         let seen = fs::metadata(place.dir.path().join("data").join(directory)).unwrap();
         let owner = nix::unistd::User::from_name(user).unwrap().unwrap();
@@ -158,9 +159,90 @@ fn started_as_root_each_role_has_a_user_of_its_own() {
             serde_json::from_str(&place.ran(&["account", "show", account, "--json"], "")).unwrap();
         assert_eq!(files_in(Path::new(shown["maildir"].as_str().unwrap())).len(), 0);
     }
+    let _server = left_while_the_server_is_away(&place, server);
     // Root's own commands work on it, and find nothing wrong.
     let checked = place.ran(&["check"], "");
     assert!(checked.contains("each role has its system user"), "{checked}");
+}
+
+/// Members of the group leave mail in the drop directory, and see nothing of what others left there.
+fn left_while_the_server_is_away(place: &Place, server: Server) -> Server {
+    drop(server);
+    let directory = place.dir.path().join("data/drop");
+    let group = nix::unistd::Group::from_name("hikyaku-drop").unwrap().expect("init made the group");
+    let as_nobody = |group: u32, script: &str, input: &[u8]| {
+        use std::io::Write as _;
+        use std::os::unix::process::CommandExt as _;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).current_dir("/").uid(65534).gid(group);
+        let quiet = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = quiet.spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait().unwrap().success()
+    };
+    let job = sendmail::Job {
+        face: sendmail::Face::Sendmail,
+        manner: sendmail::Manner::Helpful,
+        sender: None,
+        full_name: None,
+        arguments: vec![b"abc@pobox.example".to_vec()],
+        from_header: sendmail::FromHeader::Never,
+        treatment: sendmail::Treatment::Complete,
+        names: sendmail::Names::default(),
+        let_pass: Vec::new(),
+    };
+    let (mut file, message) = (Vec::new(), b"Subject: left\n\nhello\n");
+    sendmail::drop_file::write(&job, message.len() as u64, &mut &message[..], &mut file).unwrap();
+    let put = |number: u32, mode: &str| {
+        format!(
+            "umask 027; cat > {0}/.new && chmod {mode} {0}/.new && mv {0}/.new {0}/{number:032x}",
+            directory.display()
+        )
+    };
+    assert!(!as_nobody(65534, &put(1, "0640"), &file), "who is not in the group leaves nothing");
+    // By the command itself, which says why not. The configuration is closed to users: this one tells them
+    // where the data lies.
+    let config = place.dir.path().join("sendmail.toml");
+    fs::write(&config, format!("data = \"{}\"\n", place.data())).unwrap();
+    let command =
+        format!("HIKYAKU_CONFIG={} {} sendmail abc@pobox.example", config.display(), place.program.display());
+    assert!(!as_nobody(65534, &command, message));
+    let named = format!("{command} 2>&1 | grep -q 'only members of the group hikyaku-drop '");
+    assert!(as_nobody(65534, &named, message));
+    assert!(as_nobody(group.gid.as_raw(), &command, message));
+    // Nobody but its owner can read this: it waits, and is named in the log.
+    assert!(as_nobody(group.gid.as_raw(), &put(3, "0600"), &file));
+    assert!(!as_nobody(group.gid.as_raw(), &format!("ls {}", directory.display()), b""));
+    let server = place.serve();
+    eventually("the message is there", Duration::from_secs(20), || {
+        let mut pop3 = place.connect(110);
+        pop3.expect("+OK");
+        pop3.say("USER abc", "+OK");
+        let there = pop3.say("PASS abc-try", "+OK");
+        if !there.starts_with("+OK 1 ") {
+            pop3.say("QUIT", "+OK");
+            return None;
+        }
+        pop3.say("RETR 1", "+OK");
+        let lines = pop3.rest();
+        assert!(lines.contains(&"Return-Path: <anonymous@mail.pobox.example>".to_string()), "{lines:?}");
+        assert!(
+            lines.contains(&"Received: by mail.pobox.example (sendmail, user id 65534)".to_string()),
+            "{lines:?}"
+        );
+        pop3.say("QUIT", "+OK");
+        Some(())
+    });
+    eventually("that alone is left", Duration::from_secs(20), || {
+        (fs::read_dir(directory.join("taken")).unwrap().count() == 1).then_some(())
+    });
+    let note = fs::read_to_string(place.dir.path().join("data/run/sendmail.toml")).unwrap();
+    assert!(note.contains("spool = true"), "{note}");
+    for (name, mode) in [("sendmail.toml", 0o644), ("submit", 0o666), ("smtp", 0o666)] {
+        let seen = fs::metadata(place.dir.path().join("data/run").join(name)).unwrap();
+        assert_eq!(seen.mode() & 0o777, mode, "{name}");
+    }
+    server
 }
 
 /// Where root's server has its program, configuration and data: system users have to get there.

@@ -1,6 +1,8 @@
 //! Customers' programs behind their walls: what `hikyaku run-program` becomes, and the role that
 //! starts it.
 
+mod mail;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub struct Wire {
 
 enum Octets {
     Plain(TcpStream),
+    Local(UnixStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
@@ -38,6 +40,14 @@ impl Wire {
         Wire::over(socket.into()).unwrap()
     }
 
+    /// Connects to a socket with a name.
+    pub fn connect_to(socket: &Path) -> Wire {
+        let stream = UnixStream::connect(socket).unwrap_or_else(|error| panic!("{socket:?}: {error}"));
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Wire { stream: BufReader::new(Octets::Local(stream)) }
+    }
+
     /// Connects, or says why not.
     pub fn try_connect(server: SocketAddr) -> io::Result<Wire> {
         Wire::over(TcpStream::connect_timeout(&server, PATIENCE)?)
@@ -53,7 +63,7 @@ impl Wire {
     /// Negotiates TLS with the server whose certificate this is; it has to be for this host name.
     pub fn start_tls(self, certificate: &Path, name: &str) -> Wire {
         assert!(self.stream.buffer().is_empty(), "the server spoke before TLS: {:?}", self.stream.buffer());
-        let Octets::Plain(stream) = self.stream.into_inner() else { panic!("TLS is active already") };
+        let Octets::Plain(stream) = self.stream.into_inner() else { panic!("there is no TLS to be had") };
         let mut trusted = RootCertStore::empty();
         trusted.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -190,6 +200,7 @@ impl Wire {
     fn socket(&self) -> &TcpStream {
         match self.stream.get_ref() {
             Octets::Plain(stream) => stream,
+            Octets::Local(_) => panic!("a socket of this machine"),
             Octets::Tls(tls) => &tls.sock,
         }
     }
@@ -210,6 +221,7 @@ impl Read for Octets {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Octets::Plain(stream) => stream.read(buffer),
+            Octets::Local(stream) => stream.read(buffer),
             Octets::Tls(tls) => tls.read(buffer),
         }
     }
@@ -219,6 +231,7 @@ impl Write for Octets {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         match self {
             Octets::Plain(stream) => stream.write(octets),
+            Octets::Local(stream) => stream.write(octets),
             Octets::Tls(tls) => tls.write(octets),
         }
     }
@@ -226,6 +239,7 @@ impl Write for Octets {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Octets::Plain(stream) => stream.flush(),
+            Octets::Local(stream) => stream.flush(),
             Octets::Tls(tls) => tls.flush(),
         }
     }

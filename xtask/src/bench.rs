@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: Hikyaku beside Postfix and Dovecot, on this machine, in one run.
+//! `cargo xtask bench`: Hikyaku beside Postfix, Dovecot and Exim, on this machine, in one run.
 //!
 //! One server runs at a time, and they take turns at every point (A B, A B, …), so that the ratio
 //! of the two figures of a round says something where the figures alone do not: machines differ,
@@ -6,6 +6,7 @@
 
 mod arrivals;
 mod dovecot;
+mod exim;
 mod figures;
 mod hikyaku;
 mod interrupt;
@@ -18,6 +19,7 @@ mod postfix;
 mod process;
 mod rcpt;
 mod relay;
+mod sendmail;
 mod server;
 mod smtp_load;
 mod smtp_turn;
@@ -37,6 +39,7 @@ use server::Server;
 use smtp_load::{Connections, Load};
 
 const OURS: &str = "Hikyaku";
+const CALLS: &str = "2 KiB, one after the other";
 const HANGING: &str = "relayed beside a destination that hangs, of the rate without it";
 
 /// What to measure.
@@ -73,6 +76,8 @@ enum Part {
     Relay,
     /// RCPT, by the size of the directory.
     Rcpt,
+    /// `sendmail -t`, one call after the other.
+    Sendmail,
     /// POP3.
     Pop3,
     /// What the disk and the load generator could do.
@@ -130,6 +135,8 @@ struct Scale {
     /// Messages at 1, 10 and 50 sessions; multiples of ten, which many generators share.
     messages: [usize; 3],
     recipients: u32,
+    /// Of `sendmail`.
+    calls: usize,
     pop3: Duration,
     commits: Duration,
 }
@@ -138,12 +145,14 @@ impl Scale {
     const FULL: Scale = Scale {
         messages: [800, 3000, 5000],
         recipients: 60_000,
+        calls: 1000,
         pop3: Duration::from_secs(2),
         commits: Duration::from_secs(1),
     };
     const QUICK: Scale = Scale {
         messages: [100, 300, 500],
         recipients: 5_000,
+        calls: 100,
         pop3: Duration::from_millis(300),
         commits: Duration::from_millis(200),
     };
@@ -174,6 +183,9 @@ impl Bench {
         }
         if self.wants(Part::Relay) {
             self.relay(program)?;
+        }
+        if self.wants(Part::Sendmail) {
+            self.sendmail(program)?;
         }
         let smtp = self.wants(Part::Accept) || self.wants(Part::Deliver);
         if !smtp && !self.wants(Part::Pop3) {
@@ -273,6 +285,29 @@ impl Bench {
                     without.and_then(|without| Ok(relay.take(server, load, true)?.relayed / without.relayed));
                 self.note(HANGING, &load.to_string(), server.name, round, ratio);
             }
+        }
+        Ok(())
+    }
+
+    /// Programs of this machine that send, and how much of that is the start of a process.
+    fn sendmail(&mut self, program: &Path) -> anyhow::Result<()> {
+        let set_up = sendmail::prepare(program, &self.place.join("sendmail"))?;
+        let calls = self.scale.calls;
+        for round in 1..=self.rounds {
+            for caller in &set_up.callers {
+                let name = caller.name();
+                match set_up.take(caller, calls) {
+                    Ok(turn) => {
+                        self.note("sendmail -t, messages/s", CALLS, name, round, Ok(turn.handed_in));
+                        self.note("CPU s per 1,000 by sendmail -t", CALLS, name, round, Ok(turn.cpu));
+                    }
+                    Err(problem) => self.note("sendmail -t", CALLS, name, round, Err(problem)),
+                }
+            }
+            let nothing = sendmail::starts(Path::new("/bin/true"), "true", calls);
+            let ours = sendmail::starts(program, "newaliases", calls);
+            self.note("process starts/s", "one after the other", OURS, round, ours);
+            self.note("process starts/s", "one after the other", "/bin/true", round, nothing);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The programs that the tests drive our server with, from the Debian archive.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -18,19 +18,21 @@ struct Partner {
 enum Sign {
     /// A program in `$PATH` or `/usr/sbin`.
     Program(&'static str),
-    /// A module that a Perl program loads.
-    PerlModule(&'static str),
+    /// A program that lies elsewhere.
+    File(&'static str),
+    /// An interpreter that loads a library, by these words.
+    Loads(&'static [&'static str]),
     /// A shared library.
     Library(&'static str),
 }
 
-use Sign::{Library, PerlModule, Program};
+use Sign::{File, Library, Loads, Program};
 
 const PARTNERS: &[Partner] = &[
     Partner { package: "curl", sign: Program("curl") },
     Partner { package: "swaks", sign: Program("swaks") },
     // swaks speaks TLS by it.
-    Partner { package: "libnet-ssleay-perl", sign: PerlModule("Net::SSLeay") },
+    Partner { package: "libnet-ssleay-perl", sign: Loads(&["perl", "-MNet::SSLeay", "-e", "1"]) },
     // smtp-source, the load, comes with Postfix.
     Partner { package: "postfix", sign: Program("smtp-source") },
     // The one that logs in by SCRAM.
@@ -40,7 +42,27 @@ const PARTNERS: &[Partner] = &[
     Partner { package: "mblaze", sign: Program("mlist") },
     Partner { package: "openssl", sign: Program("openssl") },
     Partner { package: "python3", sign: Program("python3") },
-    // What Exim needs, which is not installed itself.
+    // Those that call sendmail.
+    Partner { package: "php-cli", sign: Program("php") },
+    Partner {
+        package: "php-mbstring",
+        sign: Loads(&["php", "-r", "exit(extension_loaded('mbstring') ? 0 : 1);"]),
+    },
+    Partner { package: "libmime-lite-perl", sign: Loads(&["perl", "-MMIME::Lite", "-e", "1"]) },
+    Partner { package: "libmail-sendmail-perl", sign: Loads(&["perl", "-MMail::Sendmail", "-e", "1"]) },
+    // What stands for jcode.pl, which the Perl of today does not run.
+    Partner { package: "libjcode-pm-perl", sign: Loads(&["perl", "-MJcode", "-e", "1"]) },
+    Partner { package: "ruby", sign: Program("ruby") },
+    Partner { package: "ruby-mail", sign: Loads(&["ruby", "-rmail", "-e", "1"]) },
+    Partner { package: "bsd-mailx", sign: Program("bsd-mailx") },
+    Partner { package: "s-nail", sign: Program("s-nail") },
+    Partner { package: "mutt", sign: Program("mutt") },
+    Partner { package: "git", sign: File("/usr/bin/git") },
+    Partner { package: "git-email", sign: File("/usr/lib/git-core/git-send-email") },
+];
+
+/// What Exim needs, which is not installed itself.
+const LIBRARIES: &[Partner] = &[
     Partner { package: "libdb5.3", sign: Library("libdb-5.3.so") },
     Partner { package: "libgnutls-dane0", sign: Library("libgnutls-dane.so.0") },
     Partner { package: "libidn12", sign: Library("libidn.so.12") },
@@ -51,24 +73,31 @@ const PARTNERS: &[Partner] = &[
 /// Debian has one mail server at a time installed, and that is Postfix: this one is unpacked only.
 const EXIM: &str = "exim4-daemon-light";
 /// The user that it was built for.
-const EXIM_USER: &str = "Debian-exim";
+pub const EXIM_USER: &str = "Debian-exim";
 
 /// Installs what is missing, by apt.
 ///
 /// # Errors
 /// If something is missing and this user may not install it, or apt fails.
 pub fn install() -> anyhow::Result<()> {
-    apt::install(missing)?;
+    apt::install(|| missing(PARTNERS))?;
     // Its tests are for root alone, as its parts have a user of their own.
-    if rustix::process::geteuid().is_root() { unpack_exim() } else { Ok(()) }
+    if rustix::process::geteuid().is_root() { exim().map(drop) } else { Ok(()) }
 }
 
-fn unpack_exim() -> anyhow::Result<()> {
-    if !is_program("exim4") {
+/// Exim's program, with all that it needs.
+///
+/// # Errors
+/// If it is missing and cannot be fetched.
+pub fn exim() -> anyhow::Result<PathBuf> {
+    apt::install(|| missing(LIBRARIES))?;
+    let mut program = PathBuf::from("/usr/sbin/exim4");
+    if !program.is_file() {
         let workspace =
             Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
         let place = workspace.join("target/partners").join(EXIM);
-        if !place.join("usr/sbin/exim4").is_file() {
+        program = place.join("usr/sbin/exim4");
+        if !program.is_file() {
             apt::unpack(EXIM, &place)?;
         }
     }
@@ -80,23 +109,24 @@ fn unpack_exim() -> anyhow::Result<()> {
     if !quietly(Command::new("id").arg(EXIM_USER)) && !quietly(&mut make) {
         bail!("cannot make the system user {EXIM_USER}");
     }
-    Ok(())
+    Ok(program)
 }
 
-fn missing() -> Vec<&'static str> {
+fn missing(partners: &[Partner]) -> Vec<&'static str> {
     let libraries = known_libraries();
     let there = |sign: &Sign| match sign {
         Program(name) => is_program(name),
-        PerlModule(name) => has_perl_module(name),
+        File(path) => Path::new(path).is_file(),
+        Loads(words) => runs(words),
         Library(name) => libraries.contains(&format!("\t{name} ")),
     };
-    PARTNERS.iter().filter(|partner| !there(&partner.sign)).map(|partner| partner.package).collect()
+    partners.iter().filter(|partner| !there(&partner.sign)).map(|partner| partner.package).collect()
 }
 
-fn has_perl_module(name: &str) -> bool {
-    let loaded =
-        Command::new("perl").arg(format!("-M{name}")).args(["-e", "1"]).stderr(Stdio::null()).status();
-    loaded.is_ok_and(|status| status.success())
+fn runs(words: &[&str]) -> bool {
+    let [program, arguments @ ..] = words else { return false };
+    let quietly = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    quietly.is_ok_and(|status| status.success())
 }
 
 /// What the dynamic linker finds, a line each.

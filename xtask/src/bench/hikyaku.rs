@@ -14,7 +14,17 @@ use super::mailboxes::{self, PASSWORD};
 use super::process;
 use super::server::{Server, fill_in, free_address};
 
-const CONFIG: &str = "hikyaku.toml";
+/// The name of its configuration, below its directory.
+pub const CONFIG: &str = "hikyaku.toml";
+
+/// What an account may send by default is less than a load; the peers know no such limits.
+const LIMITS: [&str; 5] = [
+    "messages_per_hour",
+    "messages_per_day",
+    "recipients_per_hour",
+    "recipients_per_day",
+    "new_recipients_per_day",
+];
 
 /// Builds the release and gives the path of the program.
 ///
@@ -83,6 +93,24 @@ pub fn prepare_relay(
         add.arg("--config").arg(&config).args(["domain", "add", domain, "--relay"]);
         process::run("hikyaku domain add", &mut add, &server.log)?;
     }
+    Ok(server)
+}
+
+/// A server with one account, as which the programs of this user send as much as they like.
+///
+/// # Errors
+/// If it cannot be set up.
+pub fn prepare_programs(program: &Path, directory: &Path, account: &str) -> anyhow::Result<Server> {
+    let mut server = configure(program, directory, super::OURS)?;
+    let config = directory.join(CONFIG);
+    let text = fs::read_to_string(&config)?;
+    fs::write(&config, format!("{text}\n[sendmail.users]\n\"{}\" = \"{account}\"\n", server.owner))?;
+    let maildir = add_account(program, &config, account, &server.log)?;
+    server.maildirs.insert(account.to_string(), maildir);
+    let mut set = Command::new(program);
+    set.arg("--config").arg(&config).args(["account", "set", account]);
+    set.args(LIMITS.map(|limit| format!("{limit}=unlimited")));
+    process::run("hikyaku account set", &mut set, &server.log)?;
     Ok(server)
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
 
 /// How long a server may take to stop before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -125,6 +125,37 @@ pub fn run(name: &str, command: &mut Command, log: &Path) -> anyhow::Result<()> 
     Running::start(name, command, log)?.finish(Instant::now() + Duration::from_secs(60))
 }
 
+/// From now on processes whose parents ended become our children, so that what they use is counted.
+///
+/// # Errors
+/// If the kernel does not do that.
+pub fn adopt_orphans() -> anyhow::Result<()> {
+    // Any process will do as the argument: it says yes.
+    set_child_subreaper(Some(getpid())).context("cannot adopt processes")
+}
+
+/// CPU time of all that was started by this process, and by what it started, whether it still runs or not.
+pub fn cpu_of_all() -> Duration {
+    let all = tree(getpid().as_raw_pid().cast_unsigned());
+    let ticks: u64 = all.iter().map(|process| process.cpu_ticks).sum();
+    let own: u64 = all.first().map_or(0, |process| process.own_ticks);
+    Duration::from_secs_f64((ticks - own) as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// Takes note of adopted processes that have ended, as their parent has to.
+pub fn bury_orphans() {
+    let own = getpid().as_raw_pid().cast_unsigned();
+    let mut orphans = tree(own);
+    // A child of ours may only be waited for by who started it.
+    let started = started();
+    let known = |pid: u32| started.as_ref().is_some_and(|roots| roots.contains(&pid));
+    orphans.retain(|process| process.parent == own && process.ended && !known(process.pid));
+    for orphan in orphans {
+        let pid = i32::try_from(orphan.pid).ok().and_then(Pid::from_raw);
+        let _ = waitpid(pid, WaitOptions::NOHANG);
+    }
+}
+
 fn wait(child: &mut Child, deadline: Instant) -> anyhow::Result<Option<ExitStatus>> {
     loop {
         if let Some(status) = child.try_wait()? {
@@ -144,6 +175,8 @@ struct Process {
     parent: u32,
     /// Its own, and that of the children it has waited for.
     cpu_ticks: u64,
+    /// Its own alone.
+    own_ticks: u64,
     /// With the pid, what tells it from every other process since boot.
     start: u64,
     /// It has ended, and its parent has not noticed yet.
@@ -159,9 +192,10 @@ impl Process {
         // The second field is the program's name in brackets, which may itself hold some.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-        let cpu_ticks = number(11)? + number(12)? + number(13)? + number(14)?;
+        let own_ticks = number(11)? + number(12)?;
+        let cpu_ticks = own_ticks + number(13)? + number(14)?;
         let parent = u32::try_from(number(1)?).ok()?;
-        Some(Process { pid, parent, cpu_ticks, start: number(19)?, ended: fields[0] == "Z" })
+        Some(Process { pid, parent, cpu_ticks, own_ticks, start: number(19)?, ended: fields[0] == "Z" })
     }
 
     fn still_runs(&self) -> bool {
@@ -201,7 +235,7 @@ mod tests {
     #[test]
     fn a_process_name_with_brackets_is_stepped_over() {
         let stat = "7 (a) b) S 3 7 7 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 999 1 1";
-        let expected = Process { pid: 7, parent: 3, cpu_ticks: 100, start: 999, ended: false };
+        let expected = Process { pid: 7, parent: 3, cpu_ticks: 100, own_ticks: 30, start: 999, ended: false };
         assert_eq!(Process::parse(7, stat), Some(expected));
         assert!(Process::parse(7, &stat.replace(" S ", " Z ")).is_some_and(|process| process.ended));
         assert_eq!(Process::parse(7, "7 (a) S 3"), None);

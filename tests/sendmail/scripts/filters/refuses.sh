@@ -1,0 +1,3 @@
+#!/bin/sh
+# No, for good.
+exit 31
