@@ -193,8 +193,13 @@ fn what_is_no_file_of_sendmails_is_not_read() {
         (format!("mkfifo {name}"), "no file"),
         ("echo x >$HIKYAKU_DROP/x".into(), "no name that sendmail gives"),
         ("rm -r $HIKYAKU_DROP; ln -s /etc $HIKYAKU_DROP".into(), "no directory"),
-        (format!("echo x >{name}"), "it is torn"),
+        (format!("echo x >{name}"), "it is no file of this form"),
         (format!("echo HKDROPPED >{name}"), "it is no file of this form"),
+        (
+            "echo y | sendmail abc@pobox.example; cd $HIKYAKU_DROP; n=$(ls); head -c 20 $n >.x; mv .x $n"
+                .into(),
+            "it is torn",
+        ),
     ] {
         let house = house(&program);
         deliver(&house, "odd");

@@ -151,8 +151,9 @@ impl Letter {
     pub fn to_judge(&self) -> Vec<Address> {
         let authors = self.authors.iter().flatten().flat_map(|(_, authors)| authors.addresses());
         let asked = self.reverse_path.address.iter().chain(&self.from.address).chain(authors);
+        let forwarded = self.forwarded.iter().map(|forwarded| &forwarded.address);
         let mut each: Vec<Address> = Vec::new();
-        for address in asked {
+        for address in asked.chain(forwarded.filter(|_| self.standing.forwards_delivery)) {
             if *address != self.standing.address && !each.contains(address) {
                 each.push(address.clone());
             }
