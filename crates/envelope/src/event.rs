@@ -115,6 +115,13 @@ pub enum What {
         /// Of what.
         kind: ReportKind,
     },
+    /// One recipient is away, and his mailbox answers the sender by another message (RFC 3834).
+    AutoReplied {
+        /// Who.
+        recipient: Address,
+        /// The answer.
+        id: QueueId,
+    },
 }
 
 /// A message that became ours.
@@ -158,6 +165,11 @@ pub enum Door {
     },
     /// Another notice of ours, to a customer or the postmaster.
     Notice,
+    /// The answer of a mailbox whose owner is away.
+    AutoReply {
+        /// The message that it answers.
+        of: QueueId,
+    },
 }
 
 /// A refusal in SMTP.
@@ -196,6 +208,9 @@ pub enum Delivery {
     Discarded,
     /// Into a Maildir or an mbox file besides the mailbox, by the instructions of an address.
     File,
+    /// To an address of this server; where it went from there is its owner's matter. Never recorded: it is what others
+    /// are told.
+    Here,
 }
 
 /// A host that we spoke to.
@@ -239,7 +254,8 @@ impl What {
             What::Forwarded { recipient, to, .. } => (None, Some(recipient), &to[..]),
             What::Deferred { recipient, .. }
             | What::Delivered { recipient, .. }
-            | What::Failed { recipient, .. } => (None, Some(recipient), &[][..]),
+            | What::Failed { recipient, .. }
+            | What::AutoReplied { recipient, .. } => (None, Some(recipient), &[][..]),
             What::Reported { to, .. } => (None, Some(to), &[][..]),
             What::Held { .. } | What::Released { .. } | What::Bounced { .. } | What::Removed { .. } => {
                 (None, None, &[][..])
@@ -262,7 +278,9 @@ impl What {
     pub fn relative(&self) -> Option<QueueId> {
         match self {
             What::Accepted(accepted) => accepted.door.of(),
-            What::Forwarded { id, .. } | What::Reported { id, .. } => Some(*id),
+            What::Forwarded { id, .. } | What::Reported { id, .. } | What::AutoReplied { id, .. } => {
+                Some(*id)
+            }
             _ => None,
         }
     }
@@ -272,7 +290,7 @@ impl Door {
     /// The message of which this one came.
     pub fn of(self) -> Option<QueueId> {
         match self {
-            Door::Forward { of } | Door::Report { of } => Some(of),
+            Door::Forward { of } | Door::Report { of } | Door::AutoReply { of } => Some(of),
             Door::Mx | Door::Submission | Door::Sendmail | Door::Notice => None,
         }
     }

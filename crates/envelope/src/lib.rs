@@ -6,15 +6,19 @@
 
 pub mod account;
 pub mod address;
+pub mod carriers;
+pub mod dns;
 pub mod dsn;
 pub mod event;
 pub mod filter;
 pub mod hosted;
 pub mod network;
+pub mod octets;
 pub mod path;
 pub mod plan;
 pub mod policy;
 pub mod provenance;
+pub mod publish;
 pub mod queue_id;
 pub mod sending_limit;
 
@@ -22,6 +26,7 @@ mod envelope;
 
 pub use account::{Account, AccountName, AccountState, Language, Mailbox};
 pub use address::{Address, Domain, Host, LocalPart};
+pub use carriers::Carrier;
 pub use dsn::{EnvelopeId, MessageWishes, Notify, RecipientWishes, Return, TypedAddress};
 pub use envelope::{BodyType, Envelope};
 pub use filter::{AddressPattern, Filter, Walk};

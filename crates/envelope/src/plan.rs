@@ -193,6 +193,9 @@ macro_rules! plan {
             /// The names of the allowances.
             pub const NAMES: &[&str] = &[$(stringify!($name),)*];
 
+            /// The names of those that are sizes, in octets.
+            pub const SIZES: &[&str] = &["message_size_max", "quota_bytes"];
+
             /// The allowances as numbers, in the order of [`Plan::NAMES`]: -1 is unlimited.
             pub fn numbers(&self) -> Vec<i64> {
                 vec![$(self.$name.number(),)*]
@@ -354,6 +357,11 @@ mod tests {
         overrides.set("programs", None).unwrap();
         overrides.set("messages_per_day", None).unwrap();
         assert_eq!(overrides.applied_to(&plan), plan);
+    }
+
+    #[test]
+    fn sizes_are_allowances() {
+        assert!(Plan::SIZES.iter().all(|name| Plan::NAMES.contains(name)));
     }
 
     #[test]

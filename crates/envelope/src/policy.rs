@@ -106,6 +106,12 @@ impl Recipient {
         Recipient(reverse_path)
     }
 
+    /// The recipient of an answer that one of our mailboxes gives while its owner is away: the
+    /// reverse-path of a message that it got.
+    pub fn of_auto_reply(reverse_path: Address) -> Recipient {
+        Recipient(reverse_path)
+    }
+
     /// A recipient to whom the owner of one of our addresses has its mail forwarded.
     pub fn of_forward(address: Address) -> Recipient {
         Recipient(address)
@@ -113,6 +119,11 @@ impl Recipient {
 
     /// The recipient of a notice to one of our own accounts: its standard address.
     pub fn of_notice(address: Address) -> Recipient {
+        Recipient(address)
+    }
+
+    /// Somebody outside whom a customer has asked, by us, whether he wants what is forwarded to him.
+    pub fn of_consent(address: Address) -> Recipient {
         Recipient(address)
     }
 

@@ -54,9 +54,14 @@ impl QueueId {
         self.0
     }
 
+    /// When it was made, in microseconds since 1970.
+    pub fn unix_micros(self) -> u64 {
+        self.0 >> SOURCE_BITS
+    }
+
     /// When it was made, in seconds since 1970.
     pub fn unix_seconds(self) -> u64 {
-        (self.0 >> SOURCE_BITS) / 1_000_000
+        self.unix_micros() / 1_000_000
     }
 }
 

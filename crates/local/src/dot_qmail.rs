@@ -14,6 +14,7 @@
 
 mod check;
 mod environment;
+mod form;
 mod forward_to;
 mod forwarding;
 mod from_line;
@@ -28,6 +29,7 @@ mod trap;
 pub(crate) use check::is_invisible;
 pub use check::{Limits, TEXT_MAX};
 pub use environment::{NulInVariable, Scene, VARIABLES, environment};
+pub use form::{Form, NotADestination, destination};
 pub use forward_to::ForwardTo;
 pub use forwarding::Forwarding;
 pub use from_line::from_line;

@@ -11,6 +11,7 @@
 //! | [`completion`] | the fields that a submission lacks |
 //! | [`report`] | the report to a sender of what became of his message |
 //! | [`notice`] | what an account's owner is told unasked |
+//! | [`auto_reply`] | what a member's mailbox answers while he is away |
 //! | [`date`] | dates as header fields write them |
 //! | [`status`] | enhanced status codes |
 //!
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address_list;
+pub mod auto_reply;
 pub mod completion;
 pub mod date;
 pub mod display_name;
@@ -35,6 +37,7 @@ mod raw_japanese;
 mod tokens;
 
 pub use address_list::{AddressList, Listed, address_list};
+pub use auto_reply::AutoReply;
 pub use completion::Completion;
 pub use date::Date;
 pub use display_name::DisplayName;

@@ -20,11 +20,12 @@ pub struct Notice<'a> {
     pub subject: Subject<'a>,
     /// Whom it concerns.
     pub account: &'a AccountName,
-    /// The language of its reader. A Japanese notice says it in English as well.
+    /// The language of its reader, or of the account where that is unknown. A Japanese notice says it in English as
+    /// well.
     pub language: Language,
     /// The provider's domain, whose postmaster writes.
     pub domain: &'a Domain,
-    /// Where it goes: the account's standard address.
+    /// Where it goes: the account's standard address, or whom it asks.
     pub to: &'a Address,
     /// When it is written, in the zone to be written.
     pub date: OffsetDateTime,
@@ -50,6 +51,20 @@ pub enum Subject<'a> {
         /// How many others were not sent either, for this or other reasons.
         others: u64,
     },
+    /// Whether its reader, who owns no account, wants what the account has forwarded to him.
+    Consent {
+        /// The address whose mail it is.
+        address: &'a Address,
+        /// By which he answers. In ASCII, without blanks.
+        link: &'a str,
+    },
+}
+
+impl Subject<'_> {
+    /// Whether its reader may be anybody: then all of it is said in both languages.
+    fn is_for_strangers(self) -> bool {
+        matches!(self, Subject::Consent { .. })
+    }
 }
 
 impl Notice<'_> {
@@ -71,13 +86,13 @@ impl Notice<'_> {
             message_id = ascii_line(self.message_id, 200).replace(['<', '>', ' '], ""),
         )
         .into_bytes();
-        let mut text = String::new();
-        if self.language == Language::Ja {
-            text.push_str(&words::text(self, Language::Ja));
-            text.push_str("\r\n--\r\n\r\n");
-        }
-        text.push_str(&words::text(self, Language::En));
-        plain_text(&mut out, &text);
+        let languages: &[Language] = match self.language {
+            Language::Ja => &[Language::Ja, Language::En],
+            Language::En if self.subject.is_for_strangers() => &[Language::En, Language::Ja],
+            Language::En => &[Language::En],
+        };
+        let texts: Vec<String> = languages.iter().map(|language| words::text(self, *language)).collect();
+        plain_text(&mut out, &texts.join("\r\n--\r\n\r\n"));
         out
     }
 }
@@ -168,6 +183,24 @@ mod tests {
         let (_, several) = written(many, Language::Ja);
         assert!(several.contains("ほかに299通") && several.contains("299 more"), "{several}");
         assert!(!text.contains("\r\nBcc:") && text.contains("how these addresses are spelt"), "{text}");
+    }
+
+    #[test]
+    fn whoever_is_asked_reads_in_both_languages_who_asks_what_happens_and_how_to_answer() {
+        let address = "foo@abc.pobox.example".parse().unwrap();
+        let link = "https://mail.pobox.example/consent?link=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        for language in [Language::Ja, Language::En] {
+            let (header, text) = written(Subject::Consent { address: &address, link }, language);
+            assert!(header.contains("Auto-Submitted: auto-generated\r\n"), "{header}");
+            assert_eq!(text.lines().filter(|line| *line == link).count(), 2, "{text}");
+            assert_eq!(text.matches("foo@abc.pobox.example").count(), 2, "{text}");
+            for words in
+                ["転送", "何もする必要はありません", "7 日", "you need not do anything", "within 7 days"]
+            {
+                assert!(text.contains(words), "{words}: {text}");
+            }
+            assert_eq!(text.find("転送") < text.find("forward"), language == Language::Ja, "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What is asked of the DNS, and a resolver that asks it.
 //!
-//! [`Dns`] is the only place that knows the library behind it.
+//! [`Dns`] is the only place that knows the library behind it. `look_up.rs` is for operators, who look what is
+//! published.
+
+mod look_up;
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -47,7 +50,16 @@ pub enum DnsError {
     Temporary(String),
 }
 
-/// A stub resolver with a cache that asks recursive name servers, by UDP, and by TCP if an answer is
+/// Whether answers are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// As long as they say themselves, an hour at most.
+    OneHour,
+    /// They are not: each question is asked.
+    None,
+}
+
+/// A stub resolver that asks recursive name servers, by UDP, and by TCP if an answer is
 /// too large for that.
 #[derive(Clone)]
 pub struct Dns {
@@ -59,7 +71,12 @@ impl Dns {
     ///
     /// # Errors
     /// If there is no name server.
-    pub fn new(name_servers: &[SocketAddr], timeout: Duration, attempts: usize) -> Result<Dns, DnsError> {
+    pub fn new(
+        name_servers: &[SocketAddr],
+        timeout: Duration,
+        attempts: usize,
+        memory: Memory,
+    ) -> Result<Dns, DnsError> {
         let failed = |error: NetError| DnsError::Temporary(error.to_string());
         if name_servers.is_empty() {
             return Err(DnsError::Temporary("there is no name server to ask".to_owned()));
@@ -75,7 +92,7 @@ impl Dns {
         });
         let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        *builder.options_mut() = options(timeout, attempts);
+        *builder.options_mut() = options(timeout, attempts, memory);
         Ok(Dns { resolver: builder.build().map_err(failed)? })
     }
 
@@ -140,14 +157,21 @@ pub fn name_servers(resolv_conf: &str) -> Vec<SocketAddr> {
     if listed.is_empty() { vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 53)] } else { listed }
 }
 
-fn options(timeout: Duration, attempts: usize) -> ResolverOpts {
+fn options(timeout: Duration, attempts: usize, memory: Memory) -> ResolverOpts {
     let mut options = ResolverOpts::default();
     options.timeout = timeout;
     options.attempts = attempts;
     options.use_hosts_file = ResolveHosts::Never;
     // Mail is delivered by what the DNS says now, within reason.
-    options.positive_max_ttl = Some(Duration::from_secs(3600));
-    options.negative_max_ttl = Some(Duration::from_secs(300));
+    let (positive, negative) = match memory {
+        Memory::OneHour => (3600, 300),
+        Memory::None => {
+            options.cache_size = 0;
+            (0, 0)
+        }
+    };
+    options.positive_max_ttl = Some(Duration::from_secs(positive));
+    options.negative_max_ttl = Some(Duration::from_secs(negative));
     // Answers with 100 MX come whole, or by TCP.
     options.edns_payload_len = 1232;
     options

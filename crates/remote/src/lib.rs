@@ -37,7 +37,7 @@ pub use body::Body;
 pub use connection::{Connector, Direct};
 pub use delivery::{Message, Remote, Settings};
 pub use destinations::{Health, Pace};
-pub use dns::{Dns, DnsError, Resolver};
+pub use dns::{Dns, DnsError, Memory, Resolver};
 pub use mx::{Hosts, MailHost, OwnAddresses, Unroutable};
 pub use outcome::{Diagnosis, Outcome};
 pub use routes::{NextHop, Route, Routes, TlsPolicy};

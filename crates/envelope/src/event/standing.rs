@@ -98,7 +98,7 @@ impl Standing {
             What::Released { .. } => self.held = false,
             What::Removed { .. } => self.end_the_rest(Fate::Removed),
             // Of each recipient that was given back it is told that he failed.
-            What::Bounced { .. } | What::Refused(_) | What::Reported { .. } => {}
+            What::Bounced { .. } | What::Refused(_) | What::Reported { .. } | What::AutoReplied { .. } => {}
         }
     }
 

@@ -167,7 +167,7 @@ fn check_path(octets: &[u8], limits: &Limits<'_>) -> Result<(), Trap> {
 
 /// The signs of a habit from elsewhere come first, as they are explained better than the address
 /// that they spoil.
-fn check_forward(to: &[u8]) -> Result<(), Trap> {
+pub(super) fn check_forward(to: &[u8]) -> Result<(), Trap> {
     let text = String::from_utf8_lossy(to);
     let not_an_address = |reason| Trap::NotAnAddress { text: text.to_string(), reason };
     if let Some(character) = text.chars().find(|c| ('\u{ff01}'..='\u{ff5e}').contains(c)) {

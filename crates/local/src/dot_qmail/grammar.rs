@@ -133,7 +133,7 @@ pub(super) fn numbered_lines(text: &[u8]) -> impl Iterator<Item = (u32, &[u8])> 
     text.split(|octet| *octet == b'\n').enumerate().map(move |(at, line)| (number(at), line))
 }
 
-fn without_final_blanks(line: &[u8]) -> &[u8] {
+pub(super) fn without_final_blanks(line: &[u8]) -> &[u8] {
     let end = line.iter().rposition(|octet| !matches!(octet, b' ' | b'\t'));
     &line[..end.map_or(0, |last| last + 1)]
 }

@@ -9,6 +9,9 @@ use crate::dot_qmail::forward_to::ForwardTo;
 /// How the account's own mailbox is written, in qmail's default delivery too.
 pub(super) const OWN_MAILBOX: &[u8] = b"./Maildir/";
 
+/// How no delivery at all is written: an empty text would mean default delivery.
+pub(super) const NOTHING: &[u8] = b"# Mail to this address is accepted and thrown away.";
+
 /// What one line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Instruction {
@@ -86,9 +89,8 @@ impl Instructions {
     /// The instructions as `.qmail` text, one a line, which reads back as the same list. Octets,
     /// as paths and commands need not be UTF-8.
     pub fn to_text(&self) -> Vec<u8> {
-        // An empty text would mean default delivery.
         if self.0.is_empty() {
-            return b"# Mail to this address is accepted and thrown away.\n".to_vec();
+            return [NOTHING, b"\n"].concat();
         }
         let mut text = Vec::new();
         for instruction in &self.0 {

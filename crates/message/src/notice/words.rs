@@ -1,7 +1,7 @@
 //! What a notice says to its reader.
 
 use envelope::event::Words;
-use envelope::{Language, LimitReached, SendingLimit};
+use envelope::{Address, Language, LimitReached, SendingLimit};
 use time::{OffsetDateTime, UtcOffset};
 
 use super::{Notice, Subject};
@@ -22,6 +22,12 @@ pub(super) fn subject(subject: Subject<'_>, language: Language) -> String {
         }
         (Subject::NotSent { .. }, Language::Ja) => "お預かりしたメールを送信できませんでした".into(),
         (Subject::NotSent { .. }, Language::En) => "a message of yours was not sent".into(),
+        (Subject::Consent { address, .. }, Language::Ja) => {
+            format!("{address} からのメールの転送について (ご確認のお願い)")
+        }
+        (Subject::Consent { address, .. }, Language::En) => {
+            format!("may mail to {address} be forwarded to you?")
+        }
     }
 }
 
@@ -37,6 +43,8 @@ pub(super) fn text(notice: &Notice<'_>, language: Language) -> String {
         (Subject::NotSent { left, reason, remedy, others }, Language::En) => {
             not_sent_en(notice, left, (reason, remedy), others)
         }
+        (Subject::Consent { address, link }, Language::Ja) => consent_ja(notice, address, link),
+        (Subject::Consent { address, link }, Language::En) => consent_en(notice, address, link),
     }
 }
 
@@ -160,6 +168,40 @@ fn not_sent_en(notice: &Notice<'_>, left: u64, (reason, remedy): (&str, &str), o
          Please look at the program, and send the message again if it is wanted.\r\n",
         reason = indented(reason),
         remedy = indented(remedy),
+    )
+}
+
+fn consent_ja(notice: &Notice<'_>, address: &Address, link: &str) -> String {
+    let Notice { domain, to, .. } = notice;
+    format!(
+        "{domain} のメールシステムからお知らせします。\r\n\r\n\
+         {address} をお使いの方が、このアドレスに届くメールを、\r\n\
+         このメールの宛先 {to} へ転送するように設定しました。\r\n\r\n\
+         転送を受け取る場合は、次のページを開いて「はい」を選んでください。\r\n\r\n\
+         {link}\r\n\r\n\
+         お答えをいただくまで、転送は始まりません。このページは 7 日のあいだ開けます。\r\n\
+         お心当たりがない場合は、何もする必要はありません。\r\n\
+         「いいえ」を選ぶと、この方からもう一度お尋ねすることはありません。\r\n\
+         受け取ると答えたあとも、同じページでいつでも転送を止められます。\r\n\
+         そのために、このメールを保存しておいてください。\r\n\r\n\
+         ご不明な点は postmaster@{domain} までお問い合わせください。\r\n"
+    )
+}
+
+fn consent_en(notice: &Notice<'_>, address: &Address, link: &str) -> String {
+    let Notice { domain, to, .. } = notice;
+    format!(
+        "This is the mail system of {domain}.\r\n\r\n\
+         The owner of {address} would like to forward mail that comes there\r\n\
+         to you, at {to}.\r\n\r\n\
+         If you want it, please open this page and say so:\r\n\r\n\
+         {link}\r\n\r\n\
+         Nothing is forwarded before you answer, which you can do within 7 days.\r\n\
+         If this is none of your concern, you need not do anything.\r\n\
+         If you say no, you are not asked again in that person's name.\r\n\
+         If you say yes, you can stop it at any time on the same page:\r\n\
+         please keep this message for that.\r\n\r\n\
+         If you have a question, write to postmaster@{domain}.\r\n"
     )
 }
 

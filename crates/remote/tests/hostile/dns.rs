@@ -1,8 +1,10 @@
 //! What the DNS says, and does not.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
-use remote::{OwnAddresses, Routes, TlsPolicy};
+use envelope::dns::{DnsOutcome, DnsQuestion, RecordType};
+use remote::{Dns, Memory, OwnAddresses, Routes, TlsPolicy};
 use rustls::RootCertStore;
 
 use crate::name_server::{Answer, Record};
@@ -104,4 +106,76 @@ async fn a_route_goes_before_mx_and_can_be_changed() {
     let routes: Routes = toml::from_str("\"*\" = { host = \"smart.example\", tls = \"require\" }").unwrap();
     remote.set_routes(routes, TlsPolicy::Opportunistic);
     assert_eq!(deliver(&remote, "nowhere.example", &["b"]).await, ["deferred 4.7.4"]);
+}
+
+fn words(outcome: &DnsOutcome) -> String {
+    match outcome {
+        DnsOutcome::Found(records) => records.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        DnsOutcome::NoRecord => "no record".into(),
+        DnsOutcome::NoSuchName => "no such name".into(),
+        DnsOutcome::Unanswered(_) => "unanswered".into(),
+    }
+}
+
+#[tokio::test]
+async fn operators_are_told_what_is_published_of_every_kind() {
+    let world = World::new().await;
+    let zone = &world.names.zone;
+    let long = "a".repeat(200);
+    zone.mx("*.there.example", &[(10, "MX.There.example")]);
+    zone.address("mx.there.example", [192, 0, 2, 25].into());
+    zone.set("there.example", Answer::Records(vec![Record::Txt(vec!["v=spf1 ".into(), "mx -all".into()])]));
+    zone.set("long.example", Answer::Records(vec![Record::Txt(vec![long.clone(), "\u{1b}[2J".into()])]));
+    zone.set("auto.there.example", Answer::Records(vec![Record::Cname("mx.there.example".into())]));
+    let srv = Record::Srv(0, 1, 587, "mx.there.example".into());
+    zone.set("_submission._tcp.there.example", Answer::Records(vec![srv]));
+    zone.set("25.2.0.192.in-addr.arpa", Answer::Records(vec![Record::Ptr("mx.there.example".into())]));
+    zone.set("servfail.example", Answer::ServFail);
+    zone.set("silent.example", Answer::Silence);
+    let dns = Dns::new(&[world.names.address], Duration::from_millis(500), 1, Memory::None).unwrap();
+    let asked = [
+        ("*.there.example", RecordType::Mx, "10 mx.there.example."),
+        ("mx.there.example", RecordType::A, "192.0.2.25"),
+        ("mx.there.example", RecordType::Aaaa, "no record"),
+        ("there.example", RecordType::Txt, "\"v=spf1 mx -all\""),
+        ("long.example", RecordType::Txt, &format!("\"{long} [2J\"")),
+        ("auto.there.example", RecordType::Cname, "mx.there.example."),
+        ("auto.there.example", RecordType::A, "192.0.2.25"),
+        ("_submission._tcp.there.example", RecordType::Srv, "0 1 587 mx.there.example."),
+        ("25.2.0.192.in-addr.arpa", RecordType::Ptr, "mx.there.example."),
+        ("nowhere.example", RecordType::Mx, "no such name"),
+        ("servfail.example", RecordType::Mx, "unanswered"),
+        ("silent.example", RecordType::Mx, "unanswered"),
+        ("no name at all..", RecordType::Mx, "no such name"),
+    ];
+    let questions = asked.iter().map(|(name, kind, _)| DnsQuestion::new(*name, *kind)).collect();
+    let answers = dns.look_up(questions, Duration::from_secs(20)).await;
+    for ((name, kind, expected), answer) in asked.iter().zip(&answers) {
+        assert_eq!(answer.question, DnsQuestion::new(*name, *kind));
+        assert_eq!(words(&answer.outcome), *expected, "{name} {kind}");
+    }
+    assert_eq!(answers.len(), asked.len());
+}
+
+#[tokio::test]
+async fn an_operator_sees_what_was_published_just_now_and_does_not_wait_for_ever() {
+    let world = World::new().await;
+    let zone = &world.names.zone;
+    let dns = Dns::new(&[world.names.address], Duration::from_secs(30), 3, Memory::None).unwrap();
+    let look = async |name: &str, patience| {
+        let answers = dns.look_up(vec![DnsQuestion::new(name, RecordType::A)], patience).await;
+        words(&answers[0].outcome)
+    };
+    let patience = Duration::from_secs(20);
+    assert_eq!(look("new.example", patience).await, "no such name");
+    zone.address("new.example", [192, 0, 2, 1].into());
+    assert_eq!(look("new.example", patience).await, "192.0.2.1");
+    zone.address("new.example", [192, 0, 2, 2].into());
+    assert_eq!(look("new.example", patience).await, "192.0.2.2");
+    zone.set("silent.example", Answer::Silence);
+    let began = Instant::now();
+    assert_eq!(look("silent.example", Duration::from_millis(300)).await, "unanswered");
+    assert!(began.elapsed() < Duration::from_secs(10));
+    let many = vec![DnsQuestion::new("new.example", RecordType::A); 1_000];
+    assert_eq!(dns.look_up(many, patience).await.len(), envelope::dns::QUESTIONS_MAX);
 }

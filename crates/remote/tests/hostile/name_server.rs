@@ -13,6 +13,10 @@ pub enum Record {
     Mx(u16, String),
     Address(IpAddr),
     Cname(String),
+    /// Character-strings (RFC 1035 §3.3.14).
+    Txt(Vec<String>),
+    Srv(u16, u16, u16, String),
+    Ptr(String),
 }
 
 /// What is answered to all questions about a name.
@@ -89,6 +93,15 @@ impl Zone {
                 Record::Address(IpAddr::V4(address)) => (1, address.octets().to_vec()),
                 Record::Address(IpAddr::V6(address)) => (28, address.octets().to_vec()),
                 Record::Cname(target) => (5, encoded(target)),
+                Record::Txt(strings) => {
+                    let one = |string: &String| [&[string.len() as u8], string.as_bytes()].concat();
+                    (16, strings.iter().map(one).collect::<Vec<_>>().concat())
+                }
+                Record::Srv(priority, weight, port, host) => {
+                    let numbers = [priority, weight, port].map(|number| number.to_be_bytes()).concat();
+                    (33, [numbers, encoded(host)].concat())
+                }
+                Record::Ptr(name) => (12, encoded(name)),
             };
             if own_kind != kind && own_kind != 5 {
                 continue;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use envelope::{Address, BodyType, Host, MessageWishes, ReversePath};
-use remote::{Body, Direct, Dns, Message, Outcome, Remote, Routes, Settings, Tls};
+use remote::{Body, Direct, Dns, Memory, Message, Outcome, Remote, Routes, Settings, Tls};
 use rustls::RootCertStore;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -83,7 +83,7 @@ impl World {
     }
 
     pub fn remote_with(&self, settings: Settings, authorities: RootCertStore) -> Arc<Remote<Dns, Direct>> {
-        let dns = Dns::new(&[self.names.address], Duration::from_millis(500), 1).unwrap();
+        let dns = Dns::new(&[self.names.address], Duration::from_millis(500), 1, Memory::OneHour).unwrap();
         Arc::new(Remote::new(settings, dns, Direct, Tls::new(authorities).unwrap(), Routes::default()))
     }
 }
