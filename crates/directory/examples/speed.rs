@@ -119,6 +119,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     store.login("abc", "abc-try")?;
     print("login, by argon2", started.elapsed());
+    // What operators look for among all accounts and all their instructions.
+    for text in ["user", "777", "nobody at all"] {
+        let started = Instant::now();
+        let found = store.find_accounts(text, 20)?.len();
+        print(&format!("find_accounts, {found} found"), started.elapsed());
+        let started = Instant::now();
+        let found = store.find_instructions(text, 20)?.len();
+        print(&format!("find_instructions, {found} found"), started.elapsed());
+    }
+    let started = Instant::now();
+    store.counts()?;
+    print("counts", started.elapsed());
+    let started = Instant::now();
+    let open = store.open_windows(now)?.len();
+    print(&format!("open_windows, {open} open"), started.elapsed());
     print("login, remembered", measure(|| store.login("abc@pobox.example", "abc-try").is_ok()));
     Ok(())
 }

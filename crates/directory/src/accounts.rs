@@ -11,9 +11,10 @@ use crate::error::{ChangeError, StoreError};
 use crate::password::Password;
 use crate::password_hash::PasswordHash;
 use crate::scram::{self, ScramKeys};
+use crate::sessions::{end_all_ways_in, end_ways_in};
 use crate::store::{Settings, Store, Trail, unix_now};
 use crate::upgrade::Credentials;
-use crate::{app_passwords, domains, local_users, plans, rows};
+use crate::{api_tokens, app_passwords, domains, local_users, plans, rows};
 
 /// An account to be made.
 #[derive(Debug)]
@@ -211,7 +212,7 @@ impl Store {
     /// # Errors
     /// If there is none of this name, or it owns domains.
     pub fn remove_account(&self, name: &AccountName, who: &Actor) -> Result<Account, ChangeError> {
-        let (id, app_passwords, removed) = self.change(who, |change, trail| {
+        let (id, app_passwords, tokens, removed) = self.change(who, |change, trail| {
             let removed = account(change, name, &self.settings)?
                 .ok_or_else(|| ChangeError::NoSuchAccount(name.clone()))?;
             let id = id_of(change, name)?;
@@ -219,16 +220,18 @@ impl Store {
             if !domains.is_empty() {
                 return Err(ChangeError::OwnsDomains { account: name.clone(), domains });
             }
-            let app_passwords = app_passwords::ids(change, id)?;
+            let (app_passwords, tokens) = (app_passwords::ids(change, id)?, api_tokens::ids(change, id)?);
             change.prepare_cached("DELETE FROM accounts WHERE id = ?1")?.execute([id])?;
             trail.note(&Change::AccountRemoved(name))?;
-            Ok((id, app_passwords, removed))
+            Ok((id, app_passwords, tokens, removed))
         })?;
         self.usage().forget(id, &app_passwords);
+        self.forget_tokens(&tokens);
         Ok(removed)
     }
 
-    /// Gives an account a new password, good from the next login on, and closes its relay windows.
+    /// Gives an account a new password, good from the next login on. Its relay windows are closed, and its
+    /// sessions, one-time links and API tokens end.
     ///
     /// # Errors
     /// If there is none of this name, or the password cannot be hashed now.
@@ -238,30 +241,56 @@ impl Store {
         password: &Password,
         who: &Actor,
     ) -> Result<(), ChangeError> {
-        let Credentials { hash, keys } = self.credentials(password.as_str())?;
-        self.change(who, |change, trail| {
+        let credentials = self.credentials(password.as_str())?;
+        let tokens = self.change(who, |change, trail| {
+            let tokens = write_password(change, id_of(change, name)?, &credentials)?;
+            trail.note(&Change::PasswordSet(name))?;
+            Ok(tokens)
+        })?;
+        self.forget_tokens(&tokens);
+        Ok(())
+    }
+
+    /// The owner gives himself a new password, good from the next login on. This session of his stays, and so do
+    /// app passwords and API tokens; other sessions end, and his relay windows are closed.
+    ///
+    /// # Errors
+    /// As [`Store::set_password`].
+    pub fn change_password(
+        &self,
+        name: &AccountName,
+        password: &Password,
+        session: u64,
+    ) -> Result<(), ChangeError> {
+        let credentials = self.credentials(password.as_str())?;
+        self.change(&Actor::Account(name.clone()), |change, trail| {
             let id = id_of(change, name)?;
-            change.prepare_cached("UPDATE accounts SET password = ?2 WHERE id = ?1")?.execute((id, hash))?;
-            end_grants(change, id)?;
-            scram::set_keys(change, id, Some(&keys))?;
+            write_credentials(change, id, &credentials)?;
+            end_ways_in(change, id, Some(session))?;
             Ok(trail.note(&Change::PasswordSet(name))?)
         })
     }
 
     /// Suspends or resumes an account, from the next login and the next message on. Its relay windows
-    /// are closed.
+    /// are closed. A suspension ends sessions, one-time links and API tokens for good.
     ///
     /// # Errors
     /// If there is none of this name.
     pub fn set_state(&self, name: &AccountName, state: AccountState, who: &Actor) -> Result<(), ChangeError> {
-        self.change(who, |change, trail| {
+        let tokens = self.change(who, |change, trail| {
             let id = id_of(change, name)?;
             change
                 .prepare_cached("UPDATE accounts SET state = ?2 WHERE id = ?1")?
                 .execute((id, state.as_str()))?;
             end_grants(change, id)?;
-            Ok(trail.note(&Change::StateSet(name, state))?)
-        })
+            trail.note(&Change::StateSet(name, state))?;
+            Ok(match state {
+                AccountState::Suspended => end_all_ways_in(change, id)?,
+                AccountState::Active | AccountState::ReceiveOnly => Vec::new(),
+            })
+        })?;
+        self.forget_tokens(&tokens);
+        Ok(())
     }
 }
 
@@ -367,6 +396,24 @@ pub(crate) fn id_if_any(connection: &Connection, name: &AccountName) -> rusqlite
         .prepare_cached("SELECT id FROM accounts WHERE name = ?1")?
         .query_row([name.as_str()], |row| row.get(0))
         .optional()
+}
+
+/// Writes a password that is not the owner's own doing: all that lets somebody in ends. The rows of the API
+/// tokens that were ended.
+pub(crate) fn write_password(
+    change: &Connection,
+    id: i64,
+    credentials: &Credentials,
+) -> rusqlite::Result<Vec<i64>> {
+    write_credentials(change, id, credentials)?;
+    end_all_ways_in(change, id)
+}
+
+fn write_credentials(change: &Connection, id: i64, credentials: &Credentials) -> rusqlite::Result<()> {
+    let Credentials { hash, keys } = credentials;
+    change.prepare_cached("UPDATE accounts SET password = ?2 WHERE id = ?1")?.execute((id, hash))?;
+    end_grants(change, id)?;
+    scram::set_keys(change, id, Some(keys))
 }
 
 /// Ends what the account was granted before, in every process.

@@ -6,26 +6,21 @@
 use std::fmt;
 
 use envelope::AccountName;
-use rand::TryRng;
-use rand::rngs::SysRng;
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::accounts::{end_grants, id_of};
 use crate::audit::{Actor, Change};
 use crate::error::{ChangeError, StoreError};
 use crate::label::Label;
-use crate::rows;
 use crate::store::{Store, unix_now};
+use crate::{readable, rows};
 
 /// App passwords that one account may have.
 const EACH: u64 = 64;
-/// Letters of one, in groups of five.
+/// Letters of one.
 const LETTERS: usize = 20;
-/// Letters and digits that nobody takes for one another; 32, so that an octet picks one evenly.
-const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// A new app password: the only time that it is seen. Its memory is cleared when it is dropped.
 pub struct NewAppPassword(Zeroizing<String>);
@@ -65,8 +60,9 @@ impl Store {
         label: &Label,
         who: &Actor,
     ) -> Result<NewAppPassword, ChangeError> {
-        let new = NewAppPassword::random().map_err(|error| ChangeError::Hashing(error.to_string()))?;
-        let digest = digest(new.as_str()).expect("what is made here has the form");
+        let text = readable::random::<LETTERS>().map_err(|error| ChangeError::Hashing(error.to_string()))?;
+        let digest = readable::digest::<LETTERS>(&text).expect("what is made here has the form");
+        let new = NewAppPassword(text);
         self.change(who, |change, trail| {
             let id = id_of(change, account)?;
             let (all, same): (i64, bool) = change
@@ -146,21 +142,21 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a password is an app password of this account, and if so, that it was used.
-    pub(crate) fn is_app_password(&self, account: i64, password: &str) -> Result<bool, StoreError> {
-        let Some(digest) = digest(password) else { return Ok(false) };
-        let found: Option<i64> = self.read(|moment| {
+    /// The label of this app password, if the account has it; it counts as used now.
+    pub(crate) fn app_password(&self, account: i64, password: &str) -> Result<Option<Label>, StoreError> {
+        let Some(digest) = readable::digest::<LETTERS>(password) else { return Ok(None) };
+        let found: Option<(i64, Label)> = self.read(|moment| {
             Ok(moment
-                .prepare_cached("SELECT id FROM app_passwords WHERE account = ?1 AND digest = ?2")?
-                .query_row((account, digest), |row| row.get(0))
+                .prepare_cached("SELECT id, label FROM app_passwords WHERE account = ?1 AND digest = ?2")?
+                .query_row((account, digest), |row| Ok((row.get(0)?, rows::parsed(row, 1)?)))
                 .optional()?)
         })?;
-        if let Some(id) = found {
-            let usage = self.usage();
-            usage.uses().used(id, unix_now().unsigned_abs());
+        let Some((id, label)) = found else { return Ok(None) };
+        let usage = self.usage();
+        if usage.uses().used(id, unix_now().unsigned_abs()) {
             usage.changed();
         }
-        Ok(found.is_some())
+        Ok(Some(label))
     }
 }
 
@@ -172,40 +168,8 @@ pub(crate) fn ids(moment: &Connection, account: i64) -> rusqlite::Result<Vec<i64
         .collect()
 }
 
-impl NewAppPassword {
-    fn random() -> Result<NewAppPassword, rand::rngs::SysError> {
-        let mut octets = Zeroizing::new([0; LETTERS]);
-        SysRng.try_fill_bytes(octets.as_mut())?;
-        let mut text = Zeroizing::new(String::with_capacity(LETTERS + 3));
-        for (at, octet) in octets.iter().enumerate() {
-            if at > 0 && at % 5 == 0 {
-                text.push('-');
-            }
-            text.push(ALPHABET[usize::from(*octet) % ALPHABET.len()].into());
-        }
-        Ok(NewAppPassword(text))
-    }
-}
-
-/// What is stored of an app password; none if the text has not the form of one.
-fn digest(text: &str) -> Option<[u8; 32]> {
-    let mut letters = Zeroizing::new([0; LETTERS]);
-    let mut count = 0;
-    for octet in text.bytes().filter(|b| !matches!(b, b'-' | b' ')) {
-        let letter = octet.to_ascii_lowercase();
-        if !ALPHABET.contains(&letter) {
-            return None;
-        }
-        *letters.get_mut(count)? = letter;
-        count += 1;
-    }
-    (count == LETTERS).then(|| Sha256::digest(letters.as_ref()).into())
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::LoginRefused;
     use crate::example::{Example, WHO, name};
@@ -296,15 +260,6 @@ mod tests {
             for form in [letters.as_bytes(), phone.as_str().as_bytes()] {
                 assert!(!octets.windows(form.len()).any(|window| window == form));
             }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_has_a_digest_or_none(text in "\\PC{0,40}|[a-z2-9-]{18,24}") {
-            let letters = text.replace(['-', ' '], "").to_ascii_lowercase();
-            let form = letters.len() == LETTERS && letters.bytes().all(|b| ALPHABET.contains(&b));
-            prop_assert_eq!(digest(&text).is_some(), form);
         }
     }
 }

@@ -6,11 +6,13 @@
 use std::fmt;
 
 use envelope::{
-    AccountName, AccountState, Domain, DomainKind, HostedDomain, Language, Overrides, Plan, PlanName,
+    AccountName, AccountState, Address, Domain, DomainKind, HostedDomain, Language, Overrides, Plan, PlanName,
 };
 use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 
+use crate::absence::Absence;
+use crate::api_tokens::TokenScope;
 use crate::error::StoreError;
 use crate::extension::Extension;
 use crate::label::Label;
@@ -110,6 +112,18 @@ pub(crate) enum Change<'a> {
     InstructionsActive(&'a AccountName, &'a Extension, bool),
     InstructionsLabelled(&'a AccountName, &'a Extension),
     InstructionsRemoved(&'a AccountName, &'a Extension),
+    ConsentAsked(&'a AccountName, &'a Address),
+    ConsentAnswered(&'a AccountName, &'a Address, bool, u64),
+    SessionsEnded(&'a AccountName, usize),
+    InvitationMade(&'a AccountName),
+    InvitationTakenUp(&'a AccountName),
+    SecondFactorSet(&'a AccountName),
+    SecondFactorRemoved(&'a AccountName),
+    RecoveryCodesMade(&'a AccountName),
+    RecoveryCodeUsed(&'a AccountName),
+    ApiTokenAdded(&'a AccountName, &'a Label, TokenScope),
+    ApiTokenRemoved(&'a AccountName, &'a Label),
+    AbsenceSet(&'a AccountName, &'a Absence),
 }
 
 impl Change<'_> {
@@ -140,7 +154,19 @@ impl Change<'_> {
             | Change::InstructionsImported(account, _)
             | Change::InstructionsActive(account, ..)
             | Change::InstructionsLabelled(account, _)
-            | Change::InstructionsRemoved(account, _) => Some(account),
+            | Change::InstructionsRemoved(account, _)
+            | Change::ConsentAsked(account, _)
+            | Change::ConsentAnswered(account, ..)
+            | Change::SessionsEnded(account, _)
+            | Change::InvitationMade(account)
+            | Change::InvitationTakenUp(account)
+            | Change::SecondFactorSet(account)
+            | Change::SecondFactorRemoved(account)
+            | Change::RecoveryCodesMade(account)
+            | Change::RecoveryCodeUsed(account)
+            | Change::ApiTokenAdded(account, ..)
+            | Change::ApiTokenRemoved(account, _)
+            | Change::AbsenceSet(account, _) => Some(account),
         }
     }
 }
@@ -214,6 +240,30 @@ impl fmt::Display for Change<'_> {
             Change::InstructionsRemoved(account, extension) => {
                 write!(f, "instructions {extension} of {account} removed")
             }
+            Change::ConsentAsked(account, to) => {
+                write!(f, "{to} asked whether to take what {account} forwards")
+            }
+            Change::ConsentAnswered(account, to, wanted, rewritten) => {
+                let wants = if *wanted { "wants" } else { "does not want" };
+                write!(f, "{to} {wants} what {account} forwards ({rewritten} instructions changed)")
+            }
+            Change::SessionsEnded(account, 1) => write!(f, "a session of {account} ended"),
+            Change::SessionsEnded(account, count) => write!(f, "{count} sessions of {account} ended"),
+            Change::InvitationMade(account) => write!(f, "one-time link for {account} made"),
+            Change::InvitationTakenUp(account) => {
+                write!(f, "password of {account} set by its one-time link")
+            }
+            Change::SecondFactorSet(account) => write!(f, "second factor of {account} set up"),
+            Change::SecondFactorRemoved(account) => write!(f, "second factor of {account} removed"),
+            Change::RecoveryCodesMade(account) => write!(f, "new recovery codes of {account} made"),
+            Change::RecoveryCodeUsed(account) => write!(f, "a recovery code of {account} used"),
+            Change::ApiTokenAdded(account, label, scope) => {
+                write!(f, "API token \"{label}\" of {account} added, scope {}", scope.as_str())
+            }
+            Change::ApiTokenRemoved(account, label) => {
+                write!(f, "API token \"{label}\" of {account} revoked")
+            }
+            Change::AbsenceSet(account, absence) => write!(f, "automatic reply of {account} {absence}"),
         }
     }
 }

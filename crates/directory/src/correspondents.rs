@@ -19,7 +19,7 @@ const UNWRITTEN_MAX: usize = 100_000;
 
 /// The digest of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Correspondent(i64);
+pub(crate) struct Correspondent(pub(crate) i64);
 
 impl Correspondent {
     /// Case makes no difference.

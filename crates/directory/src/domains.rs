@@ -244,6 +244,20 @@ fn provider(connection: &Connection, name: &Domain) -> Result<(), ChangeError> {
     }
 }
 
+/// The virtual domains of an account, in the order in which they were added.
+pub(crate) fn virtual_of(
+    connection: &Connection,
+    owner: &AccountName,
+) -> rusqlite::Result<Vec<(Domain, Option<Prefix>)>> {
+    connection
+        .prepare_cached(
+            "SELECT name, prefix FROM domains
+             WHERE owner = (SELECT id FROM accounts WHERE name = ?1) ORDER BY id",
+        )?
+        .query_map([owner.as_str()], |row| Ok((rows::parsed(row, 0)?, rows::parsed_if_any(row, 1)?)))?
+        .collect()
+}
+
 fn aliases_of(connection: &Connection, name: &Domain) -> rusqlite::Result<Vec<Domain>> {
     connection
         .prepare_cached(

@@ -8,6 +8,7 @@ use envelope::{AccountName, Domain, PlanName};
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
+use crate::absence::NotAnAbsence;
 use crate::extension::Extension;
 use crate::label::Label;
 
@@ -255,6 +256,33 @@ pub enum ChangeError {
     /// The account has as many app passwords as there may be.
     #[error("account {0} has 64 app passwords; revoke one that is not in use first")]
     TooManyAppPasswords(AccountName),
+    /// An API token of the account has this label.
+    #[error(
+        "account {account} has an API token \"{label}\" already; choose another label, or revoke that one"
+    )]
+    ApiTokenExists {
+        /// Whose it is.
+        account: AccountName,
+        /// The label.
+        label: Label,
+    },
+    /// No API token of the account has this label.
+    #[error("account {account} has no API token \"{label}\"; its owner's page shows those there are")]
+    NoSuchApiToken {
+        /// Whose it would be.
+        account: AccountName,
+        /// The label.
+        label: Label,
+    },
+    /// The account has as many API tokens as there may be.
+    #[error("account {0} has 64 API tokens; revoke one that is not in use first")]
+    TooManyApiTokens(AccountName),
+    /// The account has no second factor.
+    #[error("account {0} has no second factor; its owner sets one up on the page, after signing in")]
+    NoSecondFactor(AccountName),
+    /// The session has ended.
+    #[error("the session has ended; sign in again")]
+    SessionEnded,
     /// The instructions are not as they must be.
     #[error("the instructions {extension} of {account} are not changed: {why}")]
     Instructions {
@@ -275,6 +303,9 @@ pub enum ChangeError {
         /// Of which address.
         extension: Extension,
     },
+    /// The automatic reply is not as it must be.
+    #[error("the automatic reply is not changed: {0}")]
+    Absence(#[from] NotAnAbsence),
     /// The password could not be hashed.
     #[error("the password was not changed: {0}")]
     Hashing(String),

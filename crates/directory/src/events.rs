@@ -10,6 +10,9 @@
 //! | `day.rs` | which day, and how its file is called |
 //! | `file.rs` | one day's file: making, writing, asking |
 //! | `shelf.rs` | all files, opened as a question needs them |
+//! | `member.rs` | what a member sees of messages |
+//! | `own_mail.rs` | a member's mail, and what became of what he forwards |
+//! | `traffic.rs`, `senders.rs` | how much there was, by the hour |
 //! | `whom.rs` | the number under which an address, a domain or an account is found |
 //!
 //! A message's events lie side by side, in the order of queue ids, which is the order of time; so
@@ -19,8 +22,14 @@
 //! first, and may stop early.
 
 mod day;
+#[cfg(test)]
+mod example;
 mod file;
+mod member;
+mod own_mail;
+mod senders;
 mod shelf;
+mod traffic;
 mod whom;
 
 use std::collections::{HashSet, VecDeque};
@@ -40,6 +49,11 @@ use time::Date;
 use crate::connection::lock;
 use file::Writer;
 use shelf::Shelf;
+use traffic::Sum;
+
+pub use member::Member;
+pub use own_mail::{ForwardResults, ForwardTrouble, LOOKS_MAX, OwnMail, OwnMailSearch};
+pub use traffic::{TRAFFIC_HOURS_MAX, Traffic, TrafficHour};
 
 /// How many messages of a family [`Events::of_message`] follows.
 pub const FAMILY_MAX: usize = 1_000;
@@ -177,6 +191,21 @@ impl Events {
         found
     }
 
+    /// How much there was in the last `hours` hours, this one included: 1 to [`TRAFFIC_HOURS_MAX`].
+    pub fn traffic(&self, hours: u32) -> Traffic {
+        let now = time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000;
+        self.traffic_until(u64::try_from(now).unwrap_or_default(), hours)
+    }
+
+    fn traffic_until(&self, now: u64, hours: u32) -> Traffic {
+        let mut shelf = self.shelf();
+        let mut sum = Sum::new(hours, now);
+        let (from, until) = sum.times();
+        let days: Vec<Date> = shelf.days(day::of(from)..=day::of(until)).collect();
+        days.into_iter().for_each(|day| shelf.add_to(&mut sum, day));
+        sum.into_traffic()
+    }
+
     fn open_to_write(&self, day: Date) -> Result<Writer, EventsError> {
         let made = DirBuilder::new().mode(0o700).create(&self.folder);
         if let Err(source) = made
@@ -222,98 +251,11 @@ impl Events {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use envelope::event::{Accepted, Delivery, Door, Refused, ReportKind, What};
-    use envelope::{Address, ReversePath};
+    use envelope::event::{Door, ReportKind, What};
     use time::macros::date;
 
+    use super::example::*;
     use super::*;
-
-    const SECOND: u64 = 1_000_000;
-    const EVER: RangeInclusive<u64> = 0..=u64::MAX;
-
-    struct Example {
-        events: Events,
-        folder: tempfile::TempDir,
-    }
-
-    /// A record without an event yet.
-    fn example() -> Example {
-        let folder = tempfile::tempdir().unwrap();
-        let events = Events::open(&folder.path().join("events"), 30);
-        Example { events, folder }
-    }
-
-    /// Noon of today, less some days, in microseconds since 1970.
-    fn noon(days_ago: i64) -> u64 {
-        let noon = (day::today() - time::Duration::days(days_ago)).midnight().assume_utc().unix_timestamp();
-        (noon.unsigned_abs() + 12 * 3600) * SECOND
-    }
-
-    fn id(at: u64) -> QueueId {
-        QueueId::from_u64(at << 12 | 1)
-    }
-
-    fn address(text: &str) -> Address {
-        text.parse().unwrap()
-    }
-
-    fn event(at: u64, id: QueueId, what: What) -> Event {
-        Event { at, queue_id: Some(id), what }
-    }
-
-    fn accepted(at: u64, door: Door, from: &str, to: &str) -> Event {
-        let accepted = Accepted {
-            door,
-            client: Some("192.0.2.7".parse().unwrap()),
-            account: (door == Door::Submission).then(|| "abc".parse().unwrap()),
-            reverse_path: ReversePath::Address(address(from)),
-            recipients: vec![address(to)],
-            size: 2113,
-            message_id: None,
-        };
-        event(at, id(at), What::Accepted(Box::new(accepted)))
-    }
-
-    fn delivered(at: u64, id: QueueId, to: &str, account: &str) -> Event {
-        let (recipient, to) = (address(to), Delivery::Mailbox(account.parse().unwrap()));
-        event(at, id, What::Delivered { recipient, to, took_ms: 4 })
-    }
-
-    fn refused(at: u64, recipient: &str) -> Event {
-        let refused = Refused {
-            client: "192.0.2.9".parse().unwrap(),
-            account: None,
-            reverse_path: Some(ReversePath::Null),
-            recipient: Some(address(recipient)),
-            code: 550,
-            text: "sorry, no mailbox here by that name (#5.1.1)".into(),
-        };
-        Event { at, queue_id: None, what: What::Refused(Box::new(refused)) }
-    }
-
-    fn party(text: &str) -> Party {
-        text.parse().unwrap()
-    }
-
-    impl Example {
-        fn append(&self, events: &[Event]) {
-            self.events.append_on(day::today() + time::Duration::DAY, events).unwrap();
-        }
-
-        fn ids(&self, whose: &str) -> Vec<Option<QueueId>> {
-            self.events.of_party(&party(whose), EVER, 100).into_iter().map(|found| found.queue_id).collect()
-        }
-
-        fn files(&self) -> Vec<String> {
-            let mut names: Vec<String> = fs::read_dir(self.folder.path().join("events"))
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .filter(|name| name.ends_with(".sqlite"))
-                .collect();
-            names.sort();
-            names
-        }
-    }
 
     #[test]
     fn a_message_is_told_across_the_days_on_which_something_became_of_it() {
@@ -495,6 +437,18 @@ mod tests {
         assert_eq!(put, Ok(1));
         assert_eq!(example.events.of_message(id(noon(0))), [event]);
         assert_eq!(example.ids("abc@pobox.example").len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_being_made_is_empty_and_no_trouble() {
+        let example = example();
+        example.append(&[accepted(noon(1), Door::Mx, "u@peer.example", "abc@pobox.example")]);
+        let path = example.folder.path().join("events").join(day::file_name(day::of(noon(0))));
+        fs::write(&path, "").unwrap();
+        assert_eq!(example.ids("abc@pobox.example"), [Some(id(noon(1)))]);
+        assert_eq!(example.events.traffic(1).hours.len(), 1);
+        example.append(&[accepted(noon(0), Door::Mx, "u@peer.example", "abc@pobox.example")]);
+        assert_eq!(example.ids("abc@pobox.example").len(), 2);
     }
 
     #[test]

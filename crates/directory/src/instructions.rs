@@ -7,6 +7,7 @@
 use envelope::{AccountName, Plan};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::accounts::id_of;
 use crate::audit::{Actor, Change};
@@ -36,6 +37,32 @@ pub struct Instructions {
     pub label: Option<Label>,
     /// When the text was last changed, in seconds since 1970.
     pub updated: u64,
+}
+
+impl Instructions {
+    /// Changes with what they say, their label and whether they are obeyed; never 0. Of 53 bits, so that every
+    /// program takes it for the same number (RFC 8259 §6).
+    pub fn fingerprint(&self) -> u64 {
+        let label = self.label.as_ref().map_or("", Label::as_str);
+        let digest = Sha256::new()
+            .chain_update([u8::from(self.active)])
+            .chain_update(label)
+            .chain_update([0])
+            .chain_update(&self.text);
+        let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = digest.finalize().into();
+        (u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 11).max(1)
+    }
+}
+
+/// Instructions that are looked at in a search.
+#[derive(Debug, Clone, Copy)]
+pub struct Sought<'a> {
+    /// Of which address, as qmail's file is named after `.qmail`.
+    pub name: &'a str,
+    /// The text.
+    pub text: &'a str,
+    /// What the customer calls them.
+    pub label: Option<&'a str>,
 }
 
 /// Instructions, and whose they are.
@@ -165,14 +192,42 @@ impl Store {
         account: &AccountName,
         extension: &Extension,
     ) -> Result<Option<Instructions>, ChangeError> {
+        self.ask(|moment| Ok(one(moment, id_of(moment, account)?, extension)?))
+    }
+
+    /// A page of those of an account's instructions that are `wanted`, in the order of their file names: at most
+    /// `limit`, from the first after `after` on.
+    ///
+    /// # Errors
+    /// If there is no such account.
+    pub fn search_instructions(
+        &self,
+        account: &AccountName,
+        after: Option<&Extension>,
+        limit: usize,
+        mut wanted: impl FnMut(Sought<'_>) -> bool,
+    ) -> Result<Vec<Instructions>, ChangeError> {
         self.ask(|moment| {
-            Ok(moment
-                .prepare_cached(
-                    "SELECT name, text, active, label, updated FROM instructions
-                     WHERE account = ?1 AND name = ?2",
-                )?
-                .query_row((id_of(moment, account)?, extension.key()), read_instructions)
-                .optional()?)
+            let mut all = moment.prepare_cached(
+                "SELECT name, text, active, label, updated FROM instructions
+                 WHERE account = ?1 AND (?2 IS NULL OR name > ?2) ORDER BY name",
+            )?;
+            let mut all = all.query((id_of(moment, account)?, after.map(Extension::key)))?;
+            let mut page = Vec::new();
+            while page.len() < limit
+                && let Some(row) = all.next()?
+            {
+                // Most are passed over, so they are not copied out of the row.
+                let sought = Sought {
+                    name: row.get_ref(0)?.as_str().map_err(|error| rows::unreadable(0, error))?,
+                    text: row.get_ref(1)?.as_str().map_err(|error| rows::unreadable(1, error))?,
+                    label: row.get_ref(3)?.as_str_or_null().map_err(|error| rows::unreadable(3, error))?,
+                };
+                if wanted(sought) {
+                    page.push(read_instructions(row)?);
+                }
+            }
+            Ok(page)
         })
     }
 
@@ -252,10 +307,10 @@ impl Store {
 
 /// Instructions of one account on their way into the store.
 pub(crate) struct Writing<'a> {
-    change: &'a Connection,
-    account: &'a AccountName,
-    id: i64,
-    plan: Plan,
+    pub(crate) change: &'a Connection,
+    pub(crate) account: &'a AccountName,
+    pub(crate) id: i64,
+    pub(crate) plan: Plan,
 }
 
 impl<'a> Writing<'a> {
@@ -294,6 +349,28 @@ impl<'a> Writing<'a> {
             .execute((self.id, extension.key(), text, unix_now()))?;
         Ok(())
     }
+}
+
+/// The instructions of one address of an account.
+pub(crate) fn one(
+    moment: &Connection,
+    account: i64,
+    extension: &Extension,
+) -> rusqlite::Result<Option<Instructions>> {
+    moment
+        .prepare_cached(
+            "SELECT name, text, active, label, updated FROM instructions WHERE account = ?1 AND name = ?2",
+        )?
+        .query_row((account, extension.key()), read_instructions)
+        .optional()
+}
+
+/// All instructions of an account.
+pub(crate) fn all_of(moment: &Connection, account: i64) -> rusqlite::Result<Vec<Instructions>> {
+    moment
+        .prepare_cached("SELECT name, text, active, label, updated FROM instructions WHERE account = ?1")?
+        .query_map([account], read_instructions)?
+        .collect()
 }
 
 fn there_were(changed: usize, account: &AccountName, extension: &Extension) -> Result<(), ChangeError> {

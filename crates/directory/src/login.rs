@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::accounts::{columns, read_account};
 use crate::error::StoreError;
 use crate::hashing::{HashingFailed, NOBODY};
+use crate::label::Label;
 use crate::password::PASSWORD_MAX;
 use crate::resolve::{Hosted, Lookup};
 use crate::scram::{self, ScramKeys};
@@ -25,6 +26,8 @@ use crate::store::{Settings, Store};
 pub struct Login {
     /// Whose password it was.
     pub account: Account,
+    /// The app password that it was, if it was one.
+    pub app_password: Option<Label>,
 }
 
 /// Why somebody is not let in.
@@ -88,9 +91,9 @@ impl Store {
         let (name, row) = found.map_err(unavailable)?.ok_or(LoginRefused::Credentials)?;
         if let Some(row) = &row
             && accepted == Accepted::AppPasswordsToo
-            && self.is_app_password(row.id, password).map_err(unavailable)?
+            && let Some(label) = self.app_password(row.id, password).map_err(unavailable)?
         {
-            return let_in(&row.account);
+            return let_in(&row.account, Some(label));
         }
         let stored = row.as_ref().and_then(|row| row.password.as_deref()).unwrap_or(NOBODY);
         let right = self.check(&name, password.as_bytes(), stored, now).map_err(|error| {
@@ -106,7 +109,7 @@ impl Store {
         if right == Judgement::Right {
             self.upgrade(&row, password);
         }
-        let_in(&row.account)
+        let_in(&row.account, None)
     }
 
     fn check(
@@ -208,9 +211,11 @@ pub(crate) fn identity(moment: &Connection, settings: &Settings, text: &str) -> 
 /// The longest login name, an address: 64 octets, `@`, 255 octets (RFC 5321 §4.5.3.1).
 const NAME_MAX: usize = 320;
 
-fn let_in(account: &Account) -> Result<Login, LoginRefused> {
+fn let_in(account: &Account, app_password: Option<Label>) -> Result<Login, LoginRefused> {
     match account.state {
-        AccountState::Active | AccountState::ReceiveOnly => Ok(Login { account: account.clone() }),
+        AccountState::Active | AccountState::ReceiveOnly => {
+            Ok(Login { account: account.clone(), app_password })
+        }
         AccountState::Suspended => Err(LoginRefused::Suspended),
     }
 }

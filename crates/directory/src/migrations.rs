@@ -26,6 +26,9 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("audit_accounts", include_str!("migrations/0009_audit_accounts.sql")),
     ("accounts_for_mail", include_str!("migrations/0010_accounts_for_mail.sql")),
     ("programs_of_customers", include_str!("migrations/0011_programs_of_customers.sql")),
+    ("sessions", include_str!("migrations/0012_sessions.sql")),
+    ("addresses", include_str!("migrations/0013_addresses.sql")),
+    ("absences", include_str!("migrations/0014_absences.sql")),
 ];
 
 /// The latest schema that this version knows.

@@ -1,15 +1,19 @@
 //! Several questions about one moment: delivery asks where an address leads, what its owner wants done
 //! and what he may, and no change comes between the answers.
 
-use envelope::{Account, AccountName, Address, Destination, Plan};
+use std::ops::Range;
+
+use envelope::{Account, AccountName, Address, Destination, Domain, Plan, Prefix};
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::consents::{self, Consent};
 use crate::error::StoreError;
-use crate::extension::key_of_file;
+use crate::extension::{Extension, key_of_file};
+use crate::instructions::{self, Instructions};
 use crate::plans::effective_plan;
 use crate::resolve::Lookup;
 use crate::store::{Settings, Store};
-use crate::{accounts, local_users};
+use crate::{absence, accounts, domains, local_users};
 
 /// The last committed state of the directory, at one moment.
 pub struct Snapshot<'a> {
@@ -79,6 +83,54 @@ impl Snapshot<'_> {
         Ok(self.moment.prepare_cached(concat!("SELECT 1 ", active!()))?.exists((account.as_str(), key))?)
     }
 
+    /// The instructions that an address of an account has of its own, whether they are obeyed or not.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn own_instructions(
+        &self,
+        account: &AccountName,
+        extension: &Extension,
+    ) -> Result<Option<Instructions>, StoreError> {
+        let Some(id) = accounts::id_if_any(self.moment, account)? else { return Ok(None) };
+        Ok(instructions::one(self.moment, id, extension)?)
+    }
+
+    /// What the owner of a destination said to an account, if he was ever asked, and whether it is wanted in this
+    /// address.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn consent(
+        &self,
+        account: &AccountName,
+        destination: &Address,
+        of: &Extension,
+    ) -> Result<Option<Consent>, StoreError> {
+        let Some(id) = accounts::id_if_any(self.moment, account)? else { return Ok(None) };
+        Ok(consents::find(self.moment, id, destination, of)?)
+    }
+
+    /// The virtual domains of an account, and what stands before the local-part in their extensions.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn virtual_domains(
+        &self,
+        account: &AccountName,
+    ) -> Result<Vec<(Domain, Option<Prefix>)>, StoreError> {
+        Ok(domains::virtual_of(self.moment, account)?)
+    }
+
+    /// When the owner of an account is away, in seconds since 1970: those who write to him meanwhile may be
+    /// answered. None if he has said nothing of the kind, or taken it back.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn absent(&self, account: &AccountName) -> Result<Option<Range<u64>>, StoreError> {
+        Ok(absence::times(self.moment, account)?)
+    }
+
     /// What an account may after all: its plan, with its overrides. None if there is no such account.
     ///
     /// # Errors
@@ -101,7 +153,6 @@ use active;
 mod tests {
     use super::*;
     use crate::example::{Example, WHO, name};
-    use crate::extension::Extension;
 
     #[test]
     fn all_answers_are_of_one_moment() {

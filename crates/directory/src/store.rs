@@ -15,6 +15,7 @@ use crate::error::{ChangeError, OpenError, StoreError};
 use crate::failures::Failures;
 use crate::hashing::Hasher;
 use crate::migrations;
+use crate::sessions::SessionLengths;
 use crate::usage::Usage;
 use crate::verified::Verified;
 use crate::windows::WindowLength;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub pop_window: WindowLength,
     /// From where logins open no relay window, such as a network that many strangers share.
     pub windowless_networks: Vec<Network>,
+    /// How long sessions of the page last.
+    pub session_lengths: SessionLengths,
 }
 
 impl Settings {
@@ -43,6 +46,7 @@ impl Settings {
             busy_timeout: Duration::from_secs(5),
             pop_window: WindowLength::default(),
             windowless_networks: Vec::new(),
+            session_lengths: SessionLengths::default(),
         }
     }
 }
@@ -55,6 +59,8 @@ pub struct Store {
     pub(crate) hasher: Hasher,
     pub(crate) verified: Verified,
     pub(crate) failures: Mutex<Failures>,
+    /// Those of `settings`, until they are changed.
+    pub(crate) session_lengths: Mutex<SessionLengths>,
     path: PathBuf,
     writer: Mutex<Connection>,
     readers: Readers,
@@ -93,6 +99,7 @@ impl Store {
             hasher: Hasher::new(),
             verified: Verified::new().map_err(|error| OpenError::Random(error.to_string()))?,
             failures: Mutex::default(),
+            session_lengths: Mutex::new(settings.session_lengths),
             readers: Readers::new(absolute.clone(), settings.busy_timeout),
             path: absolute,
             writer: Mutex::new(writer),
@@ -134,7 +141,11 @@ impl Store {
 
     /// What is known of use.
     pub(crate) fn usage(&self) -> &Usage {
-        self.usage.get_or_init(|| Usage::open(&self.path))
+        self.usage.get_or_init(|| {
+            let usage = Usage::open(&self.path);
+            usage.forget_sessions_after(self.session_lengths().idle);
+            usage
+        })
     }
 
     /// Asks something of the last committed state, all of one moment; waits for no writer.
@@ -159,10 +170,20 @@ impl Store {
         who: &Actor,
         make: impl FnOnce(&Transaction<'_>, &mut Trail<'_>) -> Result<T, ChangeError>,
     ) -> Result<T, ChangeError> {
+        self.change_unless(who, make)
+    }
+
+    /// As [`Store::change`], for one that may be refused in the words of another crate.
+    pub(crate) fn change_unless<T, E: From<ChangeError>>(
+        &self,
+        who: &Actor,
+        make: impl FnOnce(&Transaction<'_>, &mut Trail<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut writer = lock(&self.writer);
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let begun = writer.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begun.map_err(ChangeError::from)?;
         let made = make(&transaction, &mut Trail { transaction: &transaction, who })?;
-        transaction.commit()?;
+        transaction.commit().map_err(ChangeError::from)?;
         Ok(made)
     }
 }

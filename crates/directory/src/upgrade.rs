@@ -11,11 +11,12 @@ use crate::error::ChangeError;
 use crate::login::LoginRow;
 use crate::password_hash::{PasswordHash, Scheme};
 use crate::scram::{self, ScramKeys};
+use crate::sessions::end_all_ways_in;
 use crate::store::Store;
 
 impl Store {
     /// Takes over a password as another system's hash of it. It is good from the next login on, which
-    /// replaces the hash by one of our own. Relay windows are closed.
+    /// replaces the hash by one of our own. Relay windows are closed, and sessions, one-time links and API tokens end.
     ///
     /// # Errors
     /// If there is no such account.
@@ -25,15 +26,18 @@ impl Store {
         hash: &PasswordHash,
         who: &Actor,
     ) -> Result<(), ChangeError> {
-        self.change(who, |change, trail| {
+        let tokens = self.change(who, |change, trail| {
             let id = id_of(change, name)?;
             change
                 .prepare_cached("UPDATE accounts SET password = ?2 WHERE id = ?1")?
                 .execute((id, hash.as_str()))?;
             end_grants(change, id)?;
             scram::set_keys(change, id, None)?;
-            Ok(trail.note(&Change::PasswordHashSet(name))?)
-        })
+            trail.note(&Change::PasswordHashSet(name))?;
+            Ok(end_all_ways_in(change, id)?)
+        })?;
+        self.forget_tokens(&tokens);
+        Ok(())
     }
 
     /// Stores the password of a good login anew if what is stored is out of date. If that fails, the

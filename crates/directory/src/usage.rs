@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -20,12 +21,15 @@ use std::{fs, io};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
+use crate::answered::{self, Answer};
 use crate::connection::{self, lock};
 use crate::correspondents::{Correspondent, Correspondents};
 use crate::error::{OpenError, StoreError};
+use crate::last_logins::{LastLogin, LastLogins};
 use crate::sent::Sent;
+use crate::session_uses::SessionUses;
 use crate::store::{unix_now, use_wal};
-use crate::uses::Uses;
+use crate::uses::{self, Uses};
 use crate::windows::Windows;
 
 /// Marks the file as ours in its head (`PRAGMA application_id`): "HKYU".
@@ -49,6 +53,11 @@ pub(crate) struct Usage {
 struct Shared {
     windows: Mutex<Windows>,
     uses: Mutex<Uses>,
+    token_uses: Mutex<Uses>,
+    sessions: Mutex<SessionUses>,
+    /// After so many seconds without use a session has ended.
+    session_idle: AtomicU64,
+    logins: Mutex<LastLogins>,
     sent: Mutex<Sent>,
     correspondents: Mutex<Correspondents>,
     counting: Mutex<()>,
@@ -92,6 +101,33 @@ impl Usage {
         lock(&self.shared.uses)
     }
 
+    /// When API tokens were last used.
+    pub(crate) fn token_uses(&self) -> MutexGuard<'_, Uses> {
+        lock(&self.shared.token_uses)
+    }
+
+    /// When sessions were last used, and from where.
+    pub(crate) fn sessions(&self) -> MutexGuard<'_, SessionUses> {
+        lock(&self.shared.sessions)
+    }
+
+    /// Sessions end after so many seconds without use: what is known of their use then goes.
+    pub(crate) fn forget_sessions_after(&self, idle: u64) {
+        self.shared.session_idle.store(idle, Ordering::Relaxed);
+    }
+
+    /// Logins of this minute.
+    pub(crate) fn logins(&self) -> MutexGuard<'_, LastLogins> {
+        lock(&self.shared.logins)
+    }
+
+    /// The last logins of an account.
+    pub(crate) fn last_logins(&self, account: i64) -> Result<Vec<LastLogin>, StoreError> {
+        // The file first, as the writer does: what it has taken and not yet written would be missed.
+        let file = lock(&self.shared.file);
+        Ok(self.logins().last(file.as_ref(), account)?)
+    }
+
     /// What each account has sent.
     pub(crate) fn sent(&self) -> MutexGuard<'_, Sent> {
         lock(&self.shared.sent)
@@ -119,10 +155,26 @@ impl Usage {
         Ok(self.correspondents().new_ones(file.as_ref(), account, all, now)?)
     }
 
+    /// Notes that somebody is answered now, unless he was of late: then false. Unlike all else here it is
+    /// written at once, and survives a power cut: nobody is to be answered twice. So where there is no file,
+    /// nobody is answered.
+    pub(crate) fn answer(&self, answer: Answer, now: u64) -> Result<bool, StoreError> {
+        let mut file = lock(&self.shared.file);
+        let Some(file) = file.as_mut() else { return Ok(false) };
+        Ok(answered::note(file, answer, now)?)
+    }
+
+    /// Nobody was answered after all.
+    pub(crate) fn take_back(&self, answer: Answer) -> Result<(), StoreError> {
+        let file = lock(&self.shared.file);
+        Ok(file.as_ref().map_or(Ok(()), |file| answered::take_back(file, answer))?)
+    }
+
     /// An account is gone, with these app passwords.
     pub(crate) fn forget(&self, account: i64, app_passwords: &[i64]) {
         self.windows().forget(account);
         app_passwords.iter().for_each(|id| self.uses().forget(*id));
+        self.logins().forget(account);
         self.sent().forget(account);
         self.correspondents().forget(account);
         self.changed();
@@ -155,7 +207,9 @@ impl Shared {
     fn read(file: Connection) -> rusqlite::Result<Shared> {
         Ok(Shared {
             windows: Mutex::new(Windows::read(&file)?),
-            uses: Mutex::new(Uses::read(&file)?),
+            uses: Mutex::new(Uses::read(&file, uses::APP_PASSWORDS)?),
+            token_uses: Mutex::new(Uses::read(&file, uses::TOKENS)?),
+            sessions: Mutex::new(SessionUses::read(&file)?),
             sent: Mutex::new(Sent::read(&file)?),
             file: Mutex::new(Some(file)),
             ..Shared::default()
@@ -185,6 +239,8 @@ impl Shared {
                 let now = unix_now().unsigned_abs();
                 lock(&self.windows).sweep(now);
                 lock(&self.sent).sweep(now);
+                lock(&self.sessions).sweep(now, self.session_idle.load(Ordering::Relaxed));
+                lock(&self.logins).sweep();
             }
             self.write();
         }
@@ -198,18 +254,26 @@ impl Shared {
             let mut correspondents = lock(&self.correspondents);
             let all = correspondents.take_changed();
             correspondents.not_written(all);
+            lock(&self.logins).take_changed();
             return;
         };
         let windows = lock(&self.windows).take_changed();
         let uses = lock(&self.uses).take_changed();
+        let token_uses = lock(&self.token_uses).take_changed();
+        let sessions = lock(&self.sessions).take_changed();
+        let logins = lock(&self.logins).take_changed();
         let sent = lock(&self.sent).take_changed();
         let correspondents = lock(&self.correspondents).take_changed();
-        if windows.is_empty() && uses.is_empty() && sent.is_empty() && correspondents.is_empty() {
+        let of_people = uses.is_empty() && token_uses.is_empty() && sessions.is_empty() && logins.is_empty();
+        if of_people && windows.is_empty() && sent.is_empty() && correspondents.is_empty() {
             return;
         }
         let written = file.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|change| {
             Windows::write(&change, &windows)?;
-            Uses::write(&change, &uses)?;
+            Uses::write(&change, uses::APP_PASSWORDS, &uses)?;
+            Uses::write(&change, uses::TOKENS, &token_uses)?;
+            SessionUses::write(&change, &sessions)?;
+            LastLogins::write(&change, &logins)?;
             Sent::write(&change, &sent)?;
             Correspondents::write(&change, &correspondents)?;
             change.commit()
@@ -218,6 +282,9 @@ impl Shared {
             tracing::warn!(%error, "relay windows and counts are not written down yet");
             lock(&self.windows).not_written(&windows);
             lock(&self.uses).not_written(&uses);
+            lock(&self.token_uses).not_written(&token_uses);
+            lock(&self.sessions).not_written(&sessions);
+            lock(&self.logins).not_written(logins);
             lock(&self.sent).not_written(&sent);
             lock(&self.correspondents).not_written(correspondents);
         }

@@ -34,3 +34,34 @@ CREATE TABLE IF NOT EXISTS correspondents (
     day     INTEGER NOT NULL,  -- the last one, in days since 1970
     PRIMARY KEY (account, address)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS token_uses (
+    token INTEGER PRIMARY KEY,  -- api_tokens.id of the directory
+    last  INTEGER NOT NULL      -- seconds since 1970
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS session_uses (
+    session INTEGER PRIMARY KEY,  -- sessions.id of the directory
+    at      INTEGER NOT NULL,     -- seconds since 1970
+    client  TEXT    NOT NULL,
+    agent   TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS logins (
+    account      INTEGER NOT NULL,  -- accounts.id of the directory
+    service      TEXT    NOT NULL,
+    client       TEXT    NOT NULL,
+    app_password TEXT    NOT NULL,  -- its label; empty: the account's own password
+    at           INTEGER NOT NULL,  -- seconds since 1970
+    PRIMARY KEY (account, service, client, app_password)
+) STRICT, WITHOUT ROWID;
+-- Whom an account has answered while its owner was away.
+CREATE TABLE IF NOT EXISTS answered (
+    account INTEGER NOT NULL,  -- accounts.id of the directory
+    absence INTEGER NOT NULL,  -- absences.number of the directory
+    address INTEGER NOT NULL,  -- as in correspondents
+    at      INTEGER NOT NULL,  -- seconds since 1970
+    PRIMARY KEY (account, absence, address)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS answered_at ON answered (at);

@@ -1,4 +1,4 @@
-//! When each app password was last used. Kept as `usage.rs` says.
+//! When each app password, or each token, was last used. Kept as `usage.rs` says.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,19 @@ use rusqlite::Connection;
 
 use crate::rows;
 
-/// The last use of each app password, by its row, and which are still to be written.
+/// A table of uses, and its column of what was used.
+#[derive(Clone, Copy)]
+pub(crate) struct Table {
+    name: &'static str,
+    of: &'static str,
+}
+
+/// The uses of app passwords.
+pub(crate) const APP_PASSWORDS: Table = Table { name: "uses", of: "app_password" };
+/// The uses of API tokens.
+pub(crate) const TOKENS: Table = Table { name: "token_uses", of: "token" };
+
+/// The last use of each, by its row, and which are still to be written.
 #[derive(Default)]
 pub(crate) struct Uses {
     last: HashMap<i64, u64>,
@@ -14,13 +26,15 @@ pub(crate) struct Uses {
 }
 
 impl Uses {
-    /// It was used at `now`, in seconds since 1970.
-    pub(crate) fn used(&mut self, id: i64, now: u64) {
+    /// It was used at `now`, in seconds since 1970. Whether that is to be written.
+    pub(crate) fn used(&mut self, id: i64, now: u64) -> bool {
         // To the minute is enough for people to read, and spares most of the writing.
-        if self.last.get(&id).is_none_or(|last| now.abs_diff(*last) >= 60) {
+        let news = self.last.get(&id).is_none_or(|last| now.abs_diff(*last) >= 60);
+        if news {
             self.last.insert(id, now);
             self.unwritten.insert(id);
         }
+        news
     }
 
     /// It is revoked.
@@ -35,8 +49,8 @@ impl Uses {
     }
 
     /// Reads the uses of the last run.
-    pub(crate) fn read(file: &Connection) -> rusqlite::Result<Uses> {
-        let mut all = file.prepare("SELECT app_password, last FROM uses")?;
+    pub(crate) fn read(file: &Connection, Table { name, of }: Table) -> rusqlite::Result<Uses> {
+        let mut all = file.prepare(&format!("SELECT {of}, last FROM {name}"))?;
         let last = all.query_map([], |row| Ok((row.get(0)?, rows::seconds(row, 1)?)))?;
         Ok(Uses { last: last.collect::<Result<_, _>>()?, unwritten: HashSet::new() })
     }
@@ -52,9 +66,13 @@ impl Uses {
         self.unwritten.extend(rows.iter().map(|(id, _)| id));
     }
 
-    pub(crate) fn write(file: &Connection, rows: &[(i64, Option<u64>)]) -> rusqlite::Result<()> {
-        let mut put = file.prepare_cached("INSERT OR REPLACE INTO uses VALUES (?1, ?2)")?;
-        let mut delete = file.prepare_cached("DELETE FROM uses WHERE app_password = ?1")?;
+    pub(crate) fn write(
+        file: &Connection,
+        Table { name, of }: Table,
+        rows: &[(i64, Option<u64>)],
+    ) -> rusqlite::Result<()> {
+        let mut put = file.prepare_cached(&format!("INSERT OR REPLACE INTO {name} VALUES (?1, ?2)"))?;
+        let mut delete = file.prepare_cached(&format!("DELETE FROM {name} WHERE {of} = ?1"))?;
         for (id, last) in rows {
             match last {
                 Some(last) => put.execute((id, i64::try_from(*last).unwrap_or(i64::MAX)))?,

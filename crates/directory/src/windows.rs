@@ -148,6 +148,17 @@ impl Store {
         self.still_entitled(open)
     }
 
+    /// All windows that are open at `now`, that renewed last first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn open_windows(&self, now: u64) -> Result<Vec<Window>, StoreError> {
+        let open = self.usage().windows().all(now);
+        let mut windows = self.still_entitled(open)?;
+        windows.sort_by(|a, b| b.renewed.cmp(&a.renewed).then_with(|| a.account.cmp(&b.account)));
+        Ok(windows)
+    }
+
     /// Closes the windows of an account, in every process.
     ///
     /// # Errors
@@ -260,6 +271,10 @@ impl Windows {
 
     fn of(&self, account: i64, now: u64) -> Vec<Open> {
         self.open.get(&account).into_iter().flatten().filter(|open| open.is_open(now)).copied().collect()
+    }
+
+    fn all(&self, now: u64) -> Vec<Open> {
+        self.open.values().flatten().filter(|open| open.is_open(now)).copied().collect()
     }
 
     /// The account is gone.

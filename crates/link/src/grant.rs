@@ -2,12 +2,13 @@
 //!
 //! `pop3` hears strangers, so its word that a customer logged in is not enough for `maildrop` to
 //! open a mailbox: it must bring what the directory signed. Nor is `smtp`'s word enough for `queue` to
-//! take mail to the world: even a taken-over `smtp` is no open relay. The key is made at random by
-//! the supervisor at each start and given to the roles that need it.
+//! take mail to the world: even a taken-over `smtp` is no open relay. Nor is `web`'s, that an operator
+//! looks at the queue or acts there. The key is made at random by the supervisor at each start and given to
+//! the roles that need it.
 
 use std::fmt;
 
-use envelope::{Entitlement, Mailbox, Sender};
+use envelope::{AccountName, Entitlement, Mailbox, Sender};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -15,6 +16,8 @@ use thiserror::Error;
 
 /// How long a mailbox grant can be redeemed, in seconds: it is used at once.
 pub const LIFETIME: u64 = 60;
+/// How long an operator's grant can be redeemed, in seconds: it is used at once.
+pub const OPERATOR_LIFETIME: u64 = 60;
 /// How long a relay grant can be redeemed, in seconds. Whether somebody may send is asked for each
 /// message anyway; a session may be long, and a message takes its time.
 pub const RELAY_LIFETIME: u64 = 86_400;
@@ -53,6 +56,11 @@ impl GrantKey {
             Entitlement::LocalUser => b"local user",
         };
         self.seal([b"relay", sender.account.as_str().as_bytes(), by], expires)
+    }
+
+    fn seal_operator(&self, account: &AccountName, may_act: bool, expires: u64) -> Hmac<Sha256> {
+        let act: &[u8] = if may_act { b"act" } else { b"look" };
+        self.seal([b"operator", account.as_str().as_bytes(), act], expires)
     }
 }
 
@@ -130,6 +138,37 @@ impl RelayGrant {
     }
 }
 
+/// Leave to question the queue as an operator, for a short time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorGrant {
+    account: AccountName,
+    may_act: bool,
+    expires: u64,
+    seal: [u8; 32],
+}
+
+impl OperatorGrant {
+    /// Grants an operator to look, and to act if `may_act`; `now` in seconds since 1970.
+    pub fn issue(key: &GrantKey, account: AccountName, may_act: bool, now: u64) -> OperatorGrant {
+        let expires = now + OPERATOR_LIFETIME;
+        let seal = key.seal_operator(&account, may_act, expires).finalize().into_bytes().into();
+        OperatorGrant { account, may_act, expires, seal }
+    }
+
+    /// Who asks and whether he may act, if the grant is genuine and not too old.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn redeem(&self, key: &GrantKey, now: u64) -> Result<(&AccountName, bool), GrantInvalid> {
+        let seal = key.seal_operator(&self.account, self.may_act, self.expires);
+        seal.verify_slice(&self.seal).map_err(|_| GrantInvalid)?;
+        if now > self.expires {
+            return Err(GrantInvalid);
+        }
+        Ok((&self.account, self.may_act))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +197,17 @@ mod tests {
         assert_eq!(grant.redeem(&key, 1001 + RELAY_LIFETIME), Err(GrantInvalid));
         assert_eq!(grant.redeem(&GrantKey::new([8; 32]), 1000), Err(GrantInvalid));
         let forged = RelayGrant { sender: sender("xyz"), ..grant };
+        assert_eq!(forged.redeem(&key, 1000), Err(GrantInvalid));
+    }
+
+    #[test]
+    fn an_operator_who_may_look_cannot_make_himself_act() {
+        let key = GrantKey::new([7; 32]);
+        let grant = OperatorGrant::issue(&key, "root".parse().unwrap(), false, 1000);
+        assert!(!grant.redeem(&key, 1060).unwrap().1);
+        assert_eq!(grant.redeem(&key, 1061), Err(GrantInvalid));
+        assert_eq!(grant.redeem(&GrantKey::new([8; 32]), 1000), Err(GrantInvalid));
+        let forged = OperatorGrant { may_act: true, ..grant };
         assert_eq!(forged.redeem(&key, 1000), Err(GrantInvalid));
     }
 }

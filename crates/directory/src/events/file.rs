@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use serde::{Deserialize, Serialize};
 use time::Date;
 
+use super::traffic::{Gathered, Known, Sum};
 use super::{EventsError, whom};
 use crate::connection;
 use crate::store::use_wal;
@@ -22,8 +23,10 @@ pub(super) const RUN: u32 = 20_000;
 
 /// Marks the file as ours in its head (`PRAGMA application_id`): "HKEV".
 const APPLICATION_ID: i32 = 0x484b_4556;
-/// What the tables, and the events in them, look like.
-const SCHEMA: i32 = 1;
+/// What the tables, and the events in them, look like. A file of schema 1 has no counts; it is read as it is, and
+/// gets the tables for them before more is written.
+const SCHEMA: i32 = 2;
+const SCHEMA_WITHOUT_COUNTS: i32 = 1;
 /// How long the file's lock is waited for.
 const BUSY: Duration = Duration::from_secs(5);
 /// After how many pages the journal is written back; each time waits for the disk.
@@ -53,6 +56,7 @@ pub(super) struct Writer {
     run: i64,
     /// How many mentions the run has.
     mentions: u32,
+    counts: Known,
 }
 
 impl Writer {
@@ -72,14 +76,16 @@ impl Writer {
         connection::create_private(path).map_err(|source| EventsError::File { path: path.into(), source })?;
         let failed = failed(path);
         let mut connection = connection::open_writer(path, BUSY).map_err(&failed)?;
-        match is_ours(&connection).map_err(&failed)? {
-            Some(true) => {}
-            None => begin(&mut connection).map_err(&failed)?,
-            Some(false) => return Err(EventsError::Foreign(path.into())),
+        match content(&connection).map_err(&failed)? {
+            Content::Events { counts: true } => {}
+            Content::Nothing => begin(&mut connection).map_err(&failed)?,
+            Content::Events { counts: false } => make_tables(&mut connection).map_err(&failed)?,
+            Content::Foreign => return Err(EventsError::Foreign(path.into())),
         }
         set_up(&connection).map_err(&failed)?;
         let (run, mentions) = last_run(&connection).map_err(&failed)?;
-        Ok(Writer { day, path: path.into(), connection, run, mentions })
+        let counts = Known::of(&connection).map_err(&failed)?;
+        Ok(Writer { day, path: path.into(), connection, run, mentions, counts })
     }
 
     /// Writes events of this day, all or none.
@@ -94,15 +100,17 @@ impl Writer {
             let mut put = change.prepare_cached("INSERT OR IGNORE INTO events VALUES (?1, ?2)")?;
             let mut note = change.prepare_cached("INSERT OR IGNORE INTO mentions VALUES (?1, ?2, ?3)")?;
             let mut octets = Vec::new();
+            let mut counts = Gathered::default();
             for event in events {
                 let message = number(event);
                 let row = Row { at: event.at, named: event.queue_id.is_some(), what: &event.what };
                 octets.clear();
                 octets = postcard::to_extend(&row, octets).map_err(unwritable)?;
-                // What was there already had its mentions then.
+                // What was there already was counted then, and had its mentions.
                 if put.execute((message, &octets[..]))? == 0 {
                     continue;
                 }
+                counts.count(self.day, event);
                 let mut outcome = Ok(());
                 whom::in_event(event, &mut |whom| {
                     if outcome.is_ok() {
@@ -114,6 +122,7 @@ impl Writer {
                     (run, mentions) = (run + 1, 0);
                 }
             }
+            counts.write(&change, &mut self.counts)?;
         }
         change.commit()?;
         (self.run, self.mentions) = (run, mentions);
@@ -122,21 +131,26 @@ impl Writer {
 }
 
 /// A file that is asked.
-pub(super) struct Reader(Connection);
+pub(super) struct Reader {
+    connection: Connection,
+    counts: bool,
+}
 
 impl Reader {
-    /// Opens the file.
-    pub(super) fn open(path: &Path) -> Result<Reader, EventsError> {
+    /// Opens the file; none, if nothing is in it yet.
+    pub(super) fn open(path: &Path) -> Result<Option<Reader>, EventsError> {
         let connection = connection::open_reader(path, BUSY).map_err(failed(path))?;
-        match is_ours(&connection).map_err(failed(path))? {
-            Some(true) => Ok(Reader(connection)),
-            _ => Err(EventsError::Foreign(path.into())),
+        match content(&connection).map_err(failed(path))? {
+            Content::Events { counts } => Ok(Some(Reader { connection, counts })),
+            Content::Nothing => Ok(None),
+            Content::Foreign => Err(EventsError::Foreign(path.into())),
         }
     }
 
     /// Events of one message, or refusals of one moment, at most `limit`.
     pub(super) fn events_of(&self, id: QueueId, limit: usize) -> rusqlite::Result<Vec<Event>> {
-        let mut found = self.0.prepare_cached("SELECT event FROM events WHERE message = ?1 LIMIT ?2")?;
+        let mut found =
+            self.connection.prepare_cached("SELECT event FROM events WHERE message = ?1 LIMIT ?2")?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = found.query_map((id.as_u64().cast_signed(), limit), |row| {
             Ok(postcard::from_bytes::<OwnedRow>(row.get_ref(0)?.as_blob()?))
@@ -158,13 +172,13 @@ impl Reader {
 
     /// How many runs there are.
     pub(super) fn runs(&self) -> rusqlite::Result<i64> {
-        last_run(&self.0).map(|(run, _)| run + 1)
+        last_run(&self.connection).map(|(run, _)| run + 1)
     }
 
     /// The messages that concern these numbers, the latest first.
     pub(super) fn mentioned(&self, run: i64, whom: &RangeInclusive<i64>) -> rusqlite::Result<Vec<QueueId>> {
         let mut found = self
-            .0
+            .connection
             .prepare_cached("SELECT message FROM mentions WHERE run = ?1 AND whom BETWEEN ?2 AND ?3")?;
         let rows = found.query_map((run, whom.start(), whom.end()), |row| row.get::<_, i64>(0))?;
         let mut ids = rows
@@ -173,6 +187,11 @@ impl Reader {
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.dedup();
         Ok(ids)
+    }
+
+    /// Adds what was counted on this day.
+    pub(super) fn add_to(&self, sum: &mut Sum, day: Date) -> rusqlite::Result<()> {
+        if self.counts { sum.add(day, &self.connection) } else { Ok(()) }
     }
 }
 
@@ -187,21 +206,36 @@ fn number(event: &Event) -> i64 {
     event.queue_id.map_or(event.at << 12, QueueId::as_u64).cast_signed()
 }
 
-/// Whether a file is ours and of this schema; `None` if it is empty.
-fn is_ours(connection: &Connection) -> rusqlite::Result<Option<bool>> {
+/// What is in a file.
+enum Content {
+    Nothing,
+    Events { counts: bool },
+    Foreign,
+}
+
+fn content(connection: &Connection) -> rusqlite::Result<Content> {
     let look = connection.unchecked_transaction()?;
     let number = |pragma| look.query_row(pragma, [], |row| row.get::<_, i32>(0));
     let (application, schema) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
     let empty = number("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)")? == 1;
     if empty && application == 0 {
-        return Ok(None);
+        return Ok(Content::Nothing);
     }
-    Ok(Some(application == APPLICATION_ID && schema == SCHEMA))
+    Ok(match (application, schema) {
+        (APPLICATION_ID, SCHEMA) => Content::Events { counts: true },
+        (APPLICATION_ID, SCHEMA_WITHOUT_COUNTS) => Content::Events { counts: false },
+        _ => Content::Foreign,
+    })
 }
 
 /// Makes the tables in an empty file.
 fn begin(connection: &mut Connection) -> rusqlite::Result<()> {
     use_wal(connection, BUSY)?;
+    make_tables(connection)
+}
+
+/// Makes the tables that are not there.
+fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
     let make = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     make.execute_batch(include_str!("events.sql"))?;
     make.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -229,7 +263,7 @@ fn failed(path: &Path) -> impl Fn(rusqlite::Error) -> EventsError {
     move |source| EventsError::Sqlite { path: path.into(), source }
 }
 
-fn unwritable(error: postcard::Error) -> rusqlite::Error {
+pub(super) fn unwritable(error: postcard::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(error.into())
 }
 

@@ -10,6 +10,7 @@ use time::Date;
 
 use super::day;
 use super::file::Reader;
+use super::traffic::Sum;
 
 pub(super) struct Shelf {
     files: BTreeMap<Date, File>,
@@ -60,6 +61,11 @@ impl Shelf {
         self.ask(day, |reader| reader.mentioned(run, whom)).unwrap_or_default()
     }
 
+    /// Adds what was counted on a day.
+    pub(super) fn add_to(&mut self, sum: &mut Sum, day: Date) {
+        let _ = self.ask(day, |reader| reader.add_to(sum, day));
+    }
+
     fn ask<T>(&mut self, day: Date, question: impl FnOnce(&Reader) -> rusqlite::Result<T>) -> Option<T> {
         self.files.get_mut(&day)?.ask(question)
     }
@@ -69,7 +75,9 @@ impl File {
     fn ask<T>(&mut self, question: impl FnOnce(&Reader) -> rusqlite::Result<T>) -> Option<T> {
         if let File::Closed(path) = self {
             *self = match Reader::open(path) {
-                Ok(reader) => File::Open(std::mem::take(path), reader),
+                Ok(Some(reader)) => File::Open(std::mem::take(path), reader),
+                // It is being made just now.
+                Ok(None) => return None,
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "a day's record of events is left out");
                     File::Unreadable

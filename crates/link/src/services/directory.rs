@@ -1,8 +1,11 @@
 //! `directory`: who is this address, may this person in, and the changes an operator makes.
 
+mod auto_reply;
 mod record;
 mod rules;
+pub mod visits;
 
+pub use auto_reply::{AutoReply, Away, NoReply, ToAnswer};
 pub use record::{Page, Trace};
 pub use rules::{
     AccountChanges, AccountFacts, AddressChange, AddressEntry, AddressFacts, Answer, AppPassword, AuditEntry,
@@ -18,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::Service;
 use crate::grant::{MailboxGrant, RelayGrant};
 use crate::services::local::Orders;
+use visits::{Ask, Entry, Key, Origin, Visit};
 
 /// The service of the role `directory`.
 pub struct Directory;
@@ -87,6 +91,19 @@ pub enum Request {
     Note(Vec<event::Event>),
     /// What became of messages?
     Trace(Trace),
+    /// Somebody comes to the page who has no session yet.
+    Enter(Entry, Origin),
+    /// Somebody asks who has a key.
+    Visit {
+        /// By what he is known.
+        key: Key,
+        /// From where he comes.
+        from: Origin,
+        /// What he asks.
+        ask: Ask,
+    },
+    /// Is this sender to be answered, as the owner of the mailbox is away? From here on he counts as answered.
+    AutoReply(Box<ToAnswer>),
 }
 
 /// A name and a password from a client.
@@ -176,6 +193,12 @@ pub enum Response {
     Mail(Page<Summary>),
     /// What an operator asked.
     Answer(Answer),
+    /// What a visitor of the page asked.
+    Visit(Box<Visit>),
+    /// What a sender is answered.
+    AutoReply(Box<AutoReply>),
+    /// He is not answered.
+    NoReply(NoReply),
     /// Changed as asked.
     Done,
     /// Not changed, and a sentence that says why and what to do.
@@ -221,6 +244,8 @@ pub struct Route {
     pub leads_to: Destination,
     /// What its owner wants done. None: it goes into the mailbox.
     pub orders: Option<Orders>,
+    /// When he is away, and senders are to be answered. None, as nearly always: never.
+    pub away: Option<Away>,
 }
 
 /// Why a message is not counted, and must not be accepted.

@@ -2,11 +2,11 @@
 
 pub mod operators;
 
-use envelope::{Envelope, LimitReached, QueueId, Walk};
+use envelope::{Address, Envelope, Language, LimitReached, QueueId, Walk};
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
-use crate::grant::RelayGrant;
+use crate::grant::{OperatorGrant, RelayGrant};
 use crate::services::submit::Waiting;
 
 /// The largest body that travels in one frame, in octets. A larger one goes by
@@ -57,6 +57,22 @@ pub enum Request {
     },
     /// An operator's, never a role's.
     Operator(operators::Question),
+    /// An operator's who comes by the page.
+    AsOperator(OperatorGrant, operators::Question),
+    /// Ask the owner of a destination by mail whether he wants what an account forwards to him. Answered
+    /// [`Response::Accepted`] or [`Response::NotAccepted`].
+    AskConsent {
+        /// Who forwards.
+        of: RelayGrant,
+        /// Of which address.
+        address: String,
+        /// Who is asked.
+        destination: Address,
+        /// The page's link by which he answers: an `https:` or `http:` address, at most 500 octets of visible ASCII.
+        link: String,
+        /// In which language (both stand in it; this one first).
+        language: Language,
+    },
 }
 
 /// A message that somebody hands in.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use envelope::dns::{DnsAnswer, DnsQuestion};
 use envelope::{Address, BodyType, Host, MessageWishes, QueueId, RecipientWishes, ReversePath};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,8 @@ pub enum Request {
     Health,
     /// Try a destination again that is being left alone.
     Resume(String),
+    /// What does the DNS say now? At most [`envelope::dns::QUESTIONS_MAX`] questions; those beyond are not asked.
+    LookUp(Vec<DnsQuestion>),
 }
 
 /// One message, and its recipients at one domain.
@@ -68,6 +71,8 @@ pub enum Response {
     Health(Vec<Destination>),
     /// As asked.
     Done,
+    /// What the DNS says to each question, in their order.
+    LookedUp(Vec<DnsAnswer>),
 }
 
 /// What became of one recipient.

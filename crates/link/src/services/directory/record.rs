@@ -21,6 +21,11 @@ pub enum Trace {
         /// How many events are known already.
         skip: u64,
     },
+    /// How much there was in the last hours, this one included. Answered [`super::visits::Visit::Traffic`].
+    Traffic {
+        /// How many, at most 24 × 31.
+        hours: u32,
+    },
     /// Messages from a party and to it, but for the first `skip`.
     Party {
         /// Whose.

@@ -9,6 +9,8 @@ use envelope::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::visits::Absence;
+use super::visits::{Session, Token};
 use crate::services::local::Usage;
 
 /// What an operator asks or changes.
@@ -85,6 +87,16 @@ pub enum Rule {
     ImportAddresses(AccountName, Many<(String, Text)>),
     /// What is wrong with this text, if this account (none: one with the default plan) were to write it?
     CheckInstructions(Option<AccountName>, Text),
+    /// A one-time link by which an account's owner sets his password; it ends the links before it.
+    Invite(AccountName),
+    /// Whether an account has a second factor.
+    SecondFactor(AccountName),
+    /// Take an account's second factor away, for who lost it.
+    RemoveSecondFactor(AccountName),
+    /// The sessions of the page that an account has.
+    Sessions(AccountName),
+    /// End them.
+    EndSessions(AccountName),
     /// The last changes, of one account or of all; the newest first, at most `limit`.
     AuditTrail {
         /// Whose.
@@ -92,6 +104,10 @@ pub enum Rule {
         /// How many.
         limit: u32,
     },
+    /// What an account answers while its owner is away.
+    Absence(AccountName),
+    /// Set it.
+    SetAbsence(AccountName, Absence),
 }
 
 /// What a rule answers, where there is more to say than that it is done.
@@ -128,6 +144,14 @@ pub enum Answer {
     Addresses(Vec<AddressEntry>),
     /// Some changes.
     AuditTrail(Vec<AuditEntry>),
+    /// A one-time link's token: the only time that it is seen.
+    Invitation(Token),
+    /// Whether there is a second factor.
+    SecondFactor(bool),
+    /// Sessions, that last used first.
+    Sessions(Vec<Session>),
+    /// What an account answers while its owner is away.
+    Absence(Absence),
 }
 
 /// A password, or a hash of one, on its way to be stored.

@@ -3,7 +3,8 @@
 //! Whatever may concern many messages goes by pages, so that mail flows meanwhile: each answer says where
 //! to go on.
 
-use envelope::{AccountName, Filter, QueueId, ReversePath, Walk};
+use envelope::dns::{DnsAnswer, DnsQuestion};
+use envelope::{AccountName, Address, Filter, QueueId, ReversePath, Walk};
 use serde::{Deserialize, Serialize};
 
 use crate::services::remote::Destination;
@@ -46,6 +47,8 @@ pub enum Question {
     Destinations,
     /// Try a destination again that is being left alone.
     Resume(String),
+    /// What does the DNS say now? At most [`envelope::dns::QUESTIONS_MAX`] questions; those beyond are not asked.
+    LookUp(Vec<DnsQuestion>),
 }
 
 /// What is done with messages.
@@ -117,6 +120,8 @@ pub enum Answer {
     Destinations(Vec<Destination>),
     /// As ordered.
     Done,
+    /// What the DNS says to each question, in their order.
+    LookedUp(Vec<DnsAnswer>),
     /// It cannot be done now: a sentence that says why.
     Unavailable(String),
 }
@@ -129,6 +134,9 @@ pub struct Progress {
     /// From where; `None` at the end.
     pub rest: Option<Walk>,
 }
+
+/// How many recipients a [`Summary`] names.
+pub const NAMED_MAX: usize = 3;
 
 /// A waiting message in one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +151,8 @@ pub struct Summary {
     pub reverse_path: Option<ReversePath>,
     /// The customer who sent it; `None` for a stranger's message and for one of our own.
     pub account: Option<AccountName>,
+    /// The first of the recipients that it waits for and that are meant, at most [`NAMED_MAX`].
+    pub to: Vec<Address>,
     /// How many recipients are still to be served.
     pub waiting: u32,
     /// How many of them are being tried at this moment.
