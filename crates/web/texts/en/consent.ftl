@@ -1,0 +1,10 @@
+consent-title = Forwarded mail
+consent-thanks = Thank you
+consent-question = May mail be forwarded to { $destination }?
+consent-what = The owner of { $address } would like to forward mail that comes there to { $destination }. Nothing is forwarded unless you agree. You can change your answer later by the same link.
+consent-who = This question comes from { $domain }. If you do not know the address, say no or close this page: then nothing happens.
+consent-yes = Yes, forward it to me
+consent-no = No
+consent-agreed = Thank you. Mail is forwarded to you from now on. If you do not want it any more, open the link in our mail again and say no.
+consent-declined = Thank you. Nothing is forwarded to you, and you are not asked again.
+consent-ended = This link does not work any more: it has expired, or a newer one was sent to you. You need not do anything. If you want the forwarded mail, ask its owner to have the question sent again.

@@ -1,0 +1,15 @@
+frame-skip = Skip to the page
+frame-sign-out = Sign out
+frame-parts = Main menu
+frame-overview = Overview
+frame-addresses = Addresses
+frame-mail = Where is my mail?
+frame-absence = Auto reply
+frame-account = Settings
+frame-operator = Operation
+frame-pages = Pages
+frame-before = Back
+frame-after = Next
+done-saved = Saved.
+done-signed-out = You have signed out.
+frame-save = Save

@@ -1,0 +1,15 @@
+frame-skip = 本文へ移動
+frame-sign-out = サインアウト
+frame-parts = メインメニュー
+frame-overview = 概要
+frame-addresses = アドレス
+frame-mail = メールの行方
+frame-absence = 自動返信
+frame-account = 設定
+frame-operator = 運用
+frame-pages = ページ送り
+frame-before = 前へ
+frame-after = 次へ
+done-saved = 保存しました。
+done-signed-out = サインアウトしました。
+frame-save = 保存
