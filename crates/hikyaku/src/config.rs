@@ -57,6 +57,9 @@ pub struct Config {
     /// Programs of this machine that send.
     #[serde(default)]
     pub sendmail: Sendmail,
+    /// Members' and operators' pages.
+    #[serde(default)]
+    pub web: Web,
     /// System users of the roles.
     #[serde(default)]
     pub users: Users,
@@ -68,7 +71,7 @@ pub fn default_data() -> PathBuf {
 }
 
 /// Addresses to listen at; an empty list switches a service off.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Listen {
     /// SMTP from other servers.
@@ -81,13 +84,25 @@ pub struct Listen {
     pub pop3: Vec<SocketAddr>,
     /// POP3, TLS from the first octet.
     pub pop3s: Vec<SocketAddr>,
+    /// Members' and operators' pages, and the API.
+    pub https: Vec<SocketAddr>,
+    /// The same without TLS: for a proxy, and for loopback. Anybody else who comes there is sent to https.
+    pub http: Vec<SocketAddr>,
 }
 
 impl Default for Listen {
     fn default() -> Self {
         // The IPv6 socket takes IPv4 too, unless the kernel is told otherwise.
         let any = |port| vec![SocketAddr::from(([0u16; 8], port))];
-        Listen { smtp: any(25), submission: any(587), submissions: any(465), pop3: any(110), pop3s: any(995) }
+        Listen {
+            smtp: any(25),
+            submission: any(587),
+            submissions: any(465),
+            pop3: any(110),
+            pop3s: any(995),
+            https: any(443),
+            http: Vec::new(),
+        }
     }
 }
 
@@ -271,6 +286,35 @@ pub enum LogFormat {
     Json,
 }
 
+/// Members' and operators' pages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Web {
+    /// How members reach the page, such as "https://mail.pobox.example/": for links in mail. Without it, this host's
+    /// name and the port of `listen.https`.
+    pub url: Option<String>,
+    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as "127.0.0.1/32".
+    pub trusted_proxies: Vec<Network>,
+    /// Whether a destination outside gets mail only after its owner agreed.
+    pub confirm_destinations: bool,
+    /// After so many seconds without a request a session ends.
+    pub session_idle: u64,
+    /// After so many seconds it ends in any case.
+    pub session_max: u64,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Web {
+            url: None,
+            trusted_proxies: Vec::new(),
+            confirm_destinations: true,
+            session_idle: 3600,
+            session_max: 43_200,
+        }
+    }
+}
+
 /// System users of the roles.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -410,6 +454,17 @@ impl Config {
         if self.log.trace_days > 3650 {
             bail!("[log]: trace_days is at most 3650; 0 keeps no record");
         }
+        let web = &self.web;
+        if web.session_idle < 5 || web.session_max < web.session_idle {
+            bail!("[web]: session_idle is at least 5 seconds, and session_max no less than it");
+        }
+        if let Some(url) = &web.url
+            && !((url.starts_with("https://") || url.starts_with("http://"))
+                && url.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'"')
+                && url.len() <= 200)
+        {
+            bail!("[web]: url = {url:?}: write https://, a host's name and a slash");
+        }
         if self.queue.local_concurrency == 0 || self.queue.local_concurrency > 1000 {
             bail!("[queue]: local_concurrency is from 1 to 1000");
         }
@@ -456,7 +511,19 @@ impl Config {
         let sending = Sending { sender_rule: new.sending.sender_rule, ..old.sending.clone() };
         let remote = Remote { routes: new.remote.routes, tls: new.remote.tls, ..old.remote.clone() };
         let sendmail = Sendmail { spool_group: old.sendmail.spool_group.clone(), ..new.sendmail };
-        (Config { limits: new.limits, tls: new.tls, queue, sending, remote, sendmail, ..old }, later)
+        (
+            Config {
+                limits: new.limits,
+                tls: new.tls,
+                queue,
+                sending,
+                remote,
+                sendmail,
+                web: new.web,
+                ..old
+            },
+            later,
+        )
     }
 
     /// The ways to other domains.

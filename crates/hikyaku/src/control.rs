@@ -18,7 +18,7 @@ use link::{Frame, Kind, frame};
 use remote::TlsPolicy;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Delivery, Limits, Log, Queue, Sending, Sendmail};
+use crate::config::{Config, Delivery, Limits, Listen, Log, Queue, Sending, Sendmail, Web};
 
 /// The roles, in the order in which they are started: who is called before who calls, but for `programs`,
 /// which is called by `local` and calls `submit`.
@@ -47,11 +47,13 @@ pub enum Role {
     Pop3,
     /// Speaks SMTP.
     Smtp,
+    /// Members' and operators' pages.
+    Web,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Role; 10] = [
+    pub const ALL: [Role; 11] = [
         Role::Keys,
         Role::Directory,
         Role::Programs,
@@ -62,6 +64,7 @@ impl Role {
         Role::Submit,
         Role::Pop3,
         Role::Smtp,
+        Role::Web,
     ];
 
     /// The role's name, as `hikyaku role NAME` takes it.
@@ -77,6 +80,7 @@ impl Role {
             Role::Submit => "submit",
             Role::Pop3 => "pop3",
             Role::Smtp => "smtp",
+            Role::Web => "web",
         }
     }
 
@@ -84,6 +88,7 @@ impl Role {
     pub fn calls(self) -> &'static [Role] {
         match self {
             Role::Smtp => &[Role::Queue, Role::Directory, Role::Keys],
+            Role::Web => &[Role::Queue, Role::Directory, Role::Keys],
             Role::Submit => &[Role::Queue, Role::Directory],
             Role::Pop3 => &[Role::Directory, Role::Maildrop, Role::Keys],
             Role::Queue => &[Role::Directory, Role::Local, Role::Remote],
@@ -123,6 +128,10 @@ pub enum Door {
     Pop3,
     /// POP3, TLS from the first octet.
     Pop3s,
+    /// HTTP over TLS.
+    Https,
+    /// HTTP, for a proxy on this machine or for loopback.
+    Http,
 }
 
 /// What the supervisor says.
@@ -219,6 +228,10 @@ pub struct Settings {
     pub local_users: BTreeMap<u32, AccountName>,
     /// Delivery to mailboxes.
     pub delivery: Delivery,
+    /// Members' and operators' pages.
+    pub web: Web,
+    /// Where the services listen.
+    pub listen: Listen,
     /// Deliveries to other hosts at the same time, and of them to one destination.
     pub remote_concurrency: (usize, usize),
     /// Whether POP3 passwords may cross a network in clear text.
@@ -264,6 +277,8 @@ impl Settings {
             sendmail: config.sendmail.clone(),
             local_users: BTreeMap::new(),
             delivery: config.delivery.clone(),
+            web: config.web.clone(),
+            listen: config.listen.clone(),
             remote_concurrency: (config.remote.concurrency, config.remote.destination_concurrency),
             allow_plaintext_login: config.tls.allow_plaintext_login,
             paths: Paths {

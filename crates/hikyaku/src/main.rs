@@ -7,6 +7,7 @@ mod confinement;
 mod control;
 mod local_users;
 mod logging;
+mod page_address;
 mod privileges;
 mod roles;
 mod sendmail_note;

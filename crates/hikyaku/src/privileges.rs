@@ -43,7 +43,7 @@ impl Role {
     /// Whether the role may open files at all.
     pub fn reach(self) -> Reach {
         match self {
-            Role::Smtp | Role::Pop3 => Reach::NoFile,
+            Role::Smtp | Role::Pop3 | Role::Web => Reach::NoFile,
             Role::Remote => Reach::Outward,
             Role::Keys
             | Role::Directory
@@ -58,7 +58,7 @@ impl Role {
     /// The directories below which it may open files.
     pub fn directories(self, paths: &Paths) -> Vec<PathBuf> {
         match self {
-            Role::Smtp | Role::Pop3 | Role::Remote => Vec::new(),
+            Role::Smtp | Role::Pop3 | Role::Web | Role::Remote => Vec::new(),
             Role::Keys => vec![paths.keys.clone()],
             Role::Directory => paths.database.parent().map(Path::to_path_buf).into_iter().collect(),
             Role::Programs => vec![paths.programs.clone()],

@@ -40,7 +40,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// Before those who call them the programs end, as nobody waits for what they have in hand: their mail
 /// stays in the queue.
 const STOP_ORDER: [&[Role]; 5] = [
-    &[Role::Programs, Role::Smtp, Role::Pop3],
+    &[Role::Programs, Role::Smtp, Role::Pop3, Role::Web],
     &[Role::Submit],
     &[Role::Queue],
     &[Role::Local, Role::Remote, Role::Maildrop],
@@ -126,6 +126,8 @@ impl Supervisor {
             (Role::Smtp, Door::Submissions, &listen.submissions),
             (Role::Pop3, Door::Pop3, &listen.pop3),
             (Role::Pop3, Door::Pop3s, &listen.pop3s),
+            (Role::Web, Door::Https, &listen.https),
+            (Role::Web, Door::Http, &listen.http),
         ] {
             for address in addresses.iter().filter(|_| roles.contains(&role)) {
                 let listener = bind(*address).with_context(|| {

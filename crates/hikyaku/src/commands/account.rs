@@ -10,14 +10,16 @@ use link::services::directory::{AccountChanges, AccountFacts, Many, NewAccount, 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::absence::Absence;
 use super::allowances::{self, Assignment};
 use super::desk::{Desk, ask};
 use super::output::{self, say};
 use super::password::PasswordSource;
 use super::text_file::TextFile;
-use super::{account_import, welcome};
+use super::{absence, account_import, welcome};
 use crate::config::Config;
 use crate::local_users::{LocalUid, LocalUsers};
+use crate::page_address::page_address;
 
 /// How many accounts are asked for at a time.
 const PAGE: u32 = 500;
@@ -127,6 +129,33 @@ pub enum Account {
         #[arg(long, value_enum)]
         language: Option<LanguageArgument>,
     },
+    /// A one-time link by which its owner sets a password and signs in to the page; good for 24 hours.
+    Link {
+        /// Its name.
+        name: AccountName,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Whether an account has a second factor to sign in to the page with.
+    SecondFactor {
+        /// Its name.
+        name: AccountName,
+        /// Take it away, for who lost it. An operator sets up another one by `hikyaku account link`.
+        #[arg(long)]
+        remove: bool,
+    },
+    /// The browsers that are signed in to the page as this account.
+    Sessions {
+        /// Its name.
+        name: AccountName,
+        /// Sign them all out.
+        #[arg(long, conflicts_with = "json")]
+        end: bool,
+        /// Print JSON, one session a line.
+        #[arg(long)]
+        json: bool,
+    },
     /// No login and no sending from now on. Mail is kept and goes on arriving.
     Suspend {
         /// Its name.
@@ -142,6 +171,8 @@ pub enum Account {
         /// Its name.
         name: AccountName,
     },
+    /// What its mailbox answers while its owner is away; without options, what is set.
+    Absence(Absence),
     /// Remove an account. Its mail stays on disk.
     Remove {
         /// Its name.
@@ -230,6 +261,9 @@ pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
     if let Account::Import { file, plan, language } = command {
         return import(config, &file, plan, language.into());
     }
+    if let Account::Absence(asked) = command {
+        return absence::run(config, asked);
+    }
     let mut desk = Desk::open(config)?;
     match command {
         Account::Add { name, password, hash, plan, operator, language, uid, json } => {
@@ -252,8 +286,8 @@ pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
                 say!("the account {} is there; its mail lies in {}", account.name, account.maildir.display());
             }
         }
-        // Done above: it takes longer.
-        Account::Import { .. } => {}
+        // Done above: the one takes longer, the other asks for the time first.
+        Account::Import { .. } | Account::Absence(_) => {}
         Account::List { json } => list(&mut desk, json)?,
         Account::Show { name, json } => {
             let facts = ask!(desk, Rule::AccountFacts(name) => AccountFacts);
@@ -301,6 +335,38 @@ pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
             let language = language.map_or(facts.account.language, Into::into);
             say!("{}", welcome::notice(config, &facts, language));
         }
+        Account::Link { name, json } => {
+            let link = link(config, &mut desk, name.clone())?;
+            if json {
+                return output::json(&json!({ "account": name, "link": link })).map(|()| ExitCode::SUCCESS);
+            }
+            say!("{link}");
+            say!("it sets the password of {name}, once, and is good for 24 hours; links of before are void");
+        }
+        Account::SecondFactor { name, remove: true } => {
+            desk.change(Rule::RemoveSecondFactor(name.clone()))?;
+            say!("{name} has no second factor any more");
+        }
+        Account::SecondFactor { name, .. } => {
+            match ask!(desk, Rule::SecondFactor(name.clone()) => SecondFactor) {
+                true => say!("{name} has a second factor"),
+                false => say!("{name} has no second factor"),
+            }
+        }
+        Account::Sessions { name, end: true, .. } => {
+            desk.change(Rule::EndSessions(name.clone()))?;
+            say!("{name} is signed in nowhere any more");
+        }
+        Account::Sessions { name, json, .. } => {
+            for session in ask!(desk, Rule::Sessions(name) => Sessions) {
+                if json {
+                    output::json(&session)?;
+                    continue;
+                }
+                let (began, used) = (output::moment(session.began), output::moment(session.used));
+                say!("{:<40}began {began}, last used {used}, {}", session.client, session.agent);
+            }
+        }
         Account::Suspend { name } => {
             desk.change(Rule::SetState(name.clone(), AccountState::Suspended))?;
             say!("{name} is suspended: no login, no sending; its mail is kept");
@@ -320,6 +386,15 @@ pub fn run(config: &Config, command: Account) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A new one-time link for an account, as its owner opens it.
+///
+/// # Errors
+/// If there is no such account.
+pub fn link(config: &Config, desk: &mut Desk, name: AccountName) -> anyhow::Result<String> {
+    let token = ask!(desk, Rule::Invite(name) => Invitation);
+    Ok(web::welcome(&page_address(&config.hostname, &config.listen, &config.web), &token))
 }
 
 fn import(

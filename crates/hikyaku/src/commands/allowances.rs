@@ -2,14 +2,9 @@
 
 use std::str::FromStr;
 
-use envelope::{Overrides, Plan};
+use envelope::{Overrides, Plan, octets};
 use serde_json::{Map, Value};
 use thiserror::Error;
-
-/// The allowances that are sizes, in octets.
-const SIZES: [&str; 2] = ["message_size_max", "quota_bytes"];
-/// What may stand behind a size, and how many octets it is.
-const UNITS: [(char, u64); 4] = [('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30), ('T', 1 << 40)];
 
 /// `NAME=VALUE`, with sizes in octets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +33,9 @@ impl FromStr for Assignment {
         if name.is_empty() {
             return Err(NotAnAssignment::Shape);
         }
-        let is_size = SIZES.contains(&name) && !["unlimited", "plan"].contains(&value);
+        let is_size = Plan::SIZES.contains(&name) && !["unlimited", "plan"].contains(&value);
         let value = match is_size {
-            true => octets(value).ok_or_else(|| NotAnAssignment::Size(value.into()))?.to_string(),
+            true => octets::parse(value).ok_or_else(|| NotAnAssignment::Size(value.into()))?.to_string(),
             false => value.into(),
         };
         Ok(Assignment { name: name.into(), value })
@@ -54,7 +49,7 @@ pub fn lines(plan: &Plan, own: &Overrides) -> Vec<String> {
     values(&plan.to_string())
         .map(|(name, value)| {
             let value = match value.parse() {
-                Ok(octets) if SIZES.contains(&name) => size(octets),
+                Ok(size) if Plan::SIZES.contains(&name) => octets::exact(size),
                 _ => value.into(),
             };
             let mark = if is_own(name) { "  (the account's own)" } else { "" };
@@ -71,23 +66,6 @@ pub fn json(plan: &Plan) -> Map<String, Value> {
 /// What an account has otherwise than its plan says, for scripts.
 pub fn json_of_own(own: &Overrides) -> Map<String, Value> {
     json_of(&own.to_string())
-}
-
-/// Octets for people: `1G`, `1536K`, `1000`.
-pub fn size(octets: u64) -> String {
-    let units = UNITS.iter().rev();
-    let mut fits = units.filter(|(_, unit)| octets >= *unit && octets.is_multiple_of(*unit));
-    fits.next().map_or_else(|| octets.to_string(), |(letter, unit)| format!("{}{letter}", octets / unit))
-}
-
-/// Octets as people write them: `1G`, `500k`, `1000`.
-pub fn octets(text: &str) -> Option<u64> {
-    for (letter, unit) in UNITS {
-        if let Some(number) = text.strip_suffix([letter, letter.to_ascii_lowercase()]) {
-            return number.parse::<u64>().ok()?.checked_mul(unit);
-        }
-    }
-    text.parse().ok()
 }
 
 /// Each `name=value`, as plans are displayed: so no list of names is kept here.
@@ -134,15 +112,6 @@ mod tests {
         }
         for wrong in ["", "=1", "quota_bytes"] {
             assert_eq!(wrong.parse::<Assignment>(), Err(NotAnAssignment::Shape), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_size_is_shown_in_the_largest_unit_that_is_exact() {
-        for (octets, text) in
-            [(0, "0"), (1023, "1023"), (1536 << 10, "1536K"), (1 << 30, "1G"), (5 << 40, "5T")]
-        {
-            assert_eq!(size(octets), text);
         }
     }
 

@@ -212,6 +212,7 @@ fn ports(config: &Config, running: bool, findings: &mut Vec<Finding>) {
         ("submissions", &listen.submissions, false),
         ("POP3", &listen.pop3, true),
         ("POP3S", &listen.pop3s, false),
+        ("HTTPS", &listen.https, false),
     ] {
         if addresses.is_empty() {
             findings

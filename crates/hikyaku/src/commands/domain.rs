@@ -1,5 +1,7 @@
 //! `hikyaku domain`: what is served here.
 
+mod dns;
+
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Subcommand};
@@ -50,6 +52,8 @@ pub enum Domain {
         #[arg(long)]
         json: bool,
     },
+    /// What has to stand in the DNS for it, and whether it does.
+    Dns(dns::Dns),
     /// Say who gets what is for nobody directly under a provider domain.
     #[command(group = ArgGroup::new("who").args(["account", "none"]).required(true))]
     CatchAll {
@@ -117,6 +121,7 @@ pub fn run(config: &Config, command: Domain) -> anyhow::Result<ExitCode> {
                 }
             }
         }
+        Domain::Dns(dns) => return dns::run(config, &mut desk, dns),
         Domain::CatchAll { name, account, none: _ } => {
             desk.change(Rule::SetCatchAll(name.clone(), account.clone()))?;
             match account {

@@ -12,6 +12,7 @@ use link::services::directory::{NewAccount, NewPassword, Rule, Secret};
 use nix::unistd::{Group, Uid, User};
 use sendmail::Face;
 
+use super::account;
 use super::desk::Desk;
 use super::links::{self, Links};
 use super::output::say;
@@ -72,7 +73,10 @@ pub fn run(path: &Path, arguments: &Init) -> anyhow::Result<ExitCode> {
         plan: None,
         uids: Vec::new(),
     };
-    Desk::open(&config)?.change(Rule::AddAccount(account))?;
+    let mut desk = Desk::open(&config)?;
+    desk.change(Rule::AddAccount(account))?;
+    let link = account::link(&config, &mut desk, operator.clone())?;
+    drop(desk);
 
     if let Some(text) = new {
         if let Some(directory) = path.parent() {
@@ -86,6 +90,11 @@ pub fn run(path: &Path, arguments: &Init) -> anyhow::Result<ExitCode> {
     make(links)?;
     say!("made the operator account {operator}, password {secret}");
     say!("next: hikyaku check, then hikyaku serve");
+    say!(
+        "then open the operator's page by this link, which is good once and for 24 hours, and sets another password:"
+    );
+    say!("  {link}");
+    say!("(another one: hikyaku account link {operator})");
     Ok(ExitCode::SUCCESS)
 }
 

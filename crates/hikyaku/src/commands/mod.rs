@@ -1,5 +1,6 @@
 //! The command line: what each subcommand is called, and which file does it.
 
+mod absence;
 mod account;
 mod account_import;
 mod address;
@@ -23,6 +24,7 @@ mod sendmail;
 mod serve;
 mod text_file;
 mod trace;
+mod traffic;
 mod try_out;
 mod welcome;
 
@@ -75,6 +77,8 @@ enum Command {
     Queue(queue::Queue),
     /// What became of a message, or of all mail of somebody.
     Trace(trace::Trace),
+    /// How much mail there was, by the hour.
+    Traffic(traffic::Traffic),
     /// One role of a running server; `serve` starts these.
     #[command(hide = true)]
     Role {
@@ -113,5 +117,6 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Audit(arguments) => audit::run(&Config::read(&config)?, arguments),
         Command::Queue(command) => queue::run(&Config::read(&config)?, command),
         Command::Trace(arguments) => trace::run(&Config::read(&config)?, &arguments),
+        Command::Traffic(arguments) => traffic::run(&Config::read(&config)?, &arguments),
     }
 }

@@ -16,6 +16,8 @@ use envelope::event::{Event, NotAParty, Party, Summary};
 use link::services::directory::{self as service, Response};
 use time::{OffsetDateTime, UtcOffset};
 
+pub use self::story::moment;
+
 use self::since::Since;
 use super::desk::{self, Desk};
 use super::output::{self, say};

@@ -10,19 +10,21 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use envelope::{Domain, DomainKind, HostedDomain, Language};
+use envelope::{AccountName, Domain, DomainKind, HostedDomain, Language};
 use link::services::directory::{Directory, NewAccount, NewPassword, Rule, Secret};
 use nix::unistd::Uid;
 use sendmail::Face;
 use tokio::sync::oneshot;
 
 use self::catcher::Catcher;
+use super::account;
 use super::desk::{self, Desk, ask};
 use super::links::Links;
 use super::output::say;
 use super::self_check::{self, Way};
 use crate::config::Config;
 use crate::control::Role;
+use crate::page_address::page_address;
 use crate::privileges::{self, Identities};
 use crate::{logging, supervisor};
 
@@ -45,6 +47,8 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 const DOMAIN: &str = "pobox.example";
 /// Accounts and their passwords.
 const ACCOUNTS: [(&str, &str); 2] = [("abc", "abc-try"), ("xyz", "xyz-try")];
+/// The operator's account, which has a password once its one-time link is taken up.
+const OPERATOR: &str = "postmaster";
 const VIRTUAL: (&str, &str) = ("shop.example", "xyz");
 /// Where the program lies by its other names.
 const BIN: &str = "bin";
@@ -80,7 +84,7 @@ pub fn run(arguments: &Try) -> anyhow::Result<ExitCode> {
             Err(_) => Err(anyhow!("not every part of the server got ready; the log says why")),
         };
         match &outcome {
-            Ok(()) => explain(&dir, &path, &config)?,
+            Ok(link) => explain(&dir, &path, &config, link)?,
             Err(problem) => say!("the self-check FAILED: {problem:#}"),
         }
         if arguments.once || outcome.is_err() {
@@ -124,6 +128,12 @@ fn configuration(dir: &Path, path: &Path, port_base: Option<u16>) -> anyhow::Res
          submissions = {}\n\
          pop3 = {}\n\
          pop3s = {}\n\
+         https = {}\n\
+         http = {}\n\
+         \n\
+         # Browsers take the page's cookies from this name without TLS.\n\
+         [web]\n\
+         url = \"http://localhost:{}/\"\n\
          \n\
          # Mail for everybody else is caught, and lies in outside/. A more exact line goes before this one:\n\
          # \"peer.example\" = \"127.0.0.1:2626\"\n\
@@ -142,6 +152,9 @@ fn configuration(dir: &Path, path: &Path, port_base: Option<u16>) -> anyhow::Res
         listen(465)?,
         listen(110)?,
         listen(995)?,
+        listen(443)?,
+        listen(80)?,
+        port(base, 80)?,
         SocketAddr::from((Ipv4Addr::LOCALHOST, port(base, OUTSIDE)?)),
         Uid::effective(),
         ACCOUNTS[0].0,
@@ -161,17 +174,19 @@ fn port(base: u16, standard: u16) -> anyhow::Result<u16> {
         .with_context(|| format!("--port-base {base} leaves no room for port {standard}"))
 }
 
-/// Makes the sample accounts and the sample domain, where they are not there from last time.
-fn sample(config: &Config) -> anyhow::Result<()> {
+/// Makes the sample accounts and the sample domain, where they are not there from last time; and a one-time link
+/// for the operator.
+fn sample(config: &Config) -> anyhow::Result<String> {
     let mut desk = Desk::open(config)?;
-    for (number, (name, password)) in ACCOUNTS.into_iter().enumerate() {
-        let name: envelope::AccountName = name.parse()?;
+    let [abc, xyz] = ACCOUNTS.map(|(name, password)| (name, Some(password)));
+    let all = [(abc, Language::Ja), (xyz, Language::En), ((OPERATOR, None), Language::Ja)];
+    for ((name, password), language) in all {
+        let name: AccountName = name.parse()?;
         if desk.answer(Rule::Account(name.clone())).is_ok() {
             continue;
         }
-        let language = if number == 0 { Language::Ja } else { Language::En };
-        let password = Some(NewPassword::Password(Secret(password.into())));
-        let (operator, plan, uids) = (number == 0, None, Vec::new());
+        let password = password.map(|password| NewPassword::Password(Secret(password.into())));
+        let (operator, plan, uids) = (name.as_str() == OPERATOR, None, Vec::new());
         let new = NewAccount { name, password, language, operator, plan, uids };
         desk.change(Rule::AddAccount(new))?;
     }
@@ -181,10 +196,11 @@ fn sample(config: &Config) -> anyhow::Result<()> {
         let kind = DomainKind::Virtual { owner: VIRTUAL.1.parse()?, prefix: None };
         desk.change(Rule::AddDomain(HostedDomain { name, kind }))?;
     }
-    Ok(())
+    account::link(config, &mut desk, OPERATOR.parse()?)
 }
 
-async fn first_messages(dir: &Path, path: &Path, config: &Config) -> anyhow::Result<()> {
+/// Sends the first messages, and gives the operator's one-time link.
+async fn first_messages(dir: &Path, path: &Path, config: &Config) -> anyhow::Result<String> {
     let first = |addresses: &[SocketAddr], service: &str| {
         addresses.first().copied().with_context(|| format!("[listen] {service} is empty"))
     };
@@ -193,11 +209,11 @@ async fn first_messages(dir: &Path, path: &Path, config: &Config) -> anyhow::Res
     let recipient = format!("{}@{DOMAIN}", ACCOUNTS[0].0);
     let (sampled, path, command) =
         (config.clone(), path.to_path_buf(), dir.join(BIN).join(Face::Sendmail.name()));
-    let (by_smtp, by_sendmail) = tokio::task::spawn_blocking(move || {
-        sample(&sampled)?;
+    let (link, by_smtp, by_sendmail) = tokio::task::spawn_blocking(move || {
+        let link = sample(&sampled)?;
         let send = |way| self_check::run(way, pop3, &recipient, ACCOUNTS[0]);
         let by_smtp = send(Way::Smtp(smtp))?;
-        anyhow::Ok((by_smtp, send(Way::Sendmail { command: &command, config: &path })?))
+        anyhow::Ok((link, by_smtp, send(Way::Sendmail { command: &command, config: &path })?))
     })
     .await??;
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
@@ -211,10 +227,10 @@ async fn first_messages(dir: &Path, path: &Path, config: &Config) -> anyhow::Res
         ms(by_sendmail.accepted),
         ms(by_sendmail.fetched),
     );
-    Ok(())
+    Ok(link)
 }
 
-fn explain(dir: &Path, path: &Path, config: &Config) -> anyhow::Result<()> {
+fn explain(dir: &Path, path: &Path, config: &Config, link: &str) -> anyhow::Result<()> {
     let at = |addresses: &[SocketAddr]| addresses.first().map_or("-".into(), ToString::to_string);
     let listen = &config.listen;
     let (smtp, pop3, pop3s) = (at(&listen.smtp), at(&listen.pop3), at(&listen.pop3s));
@@ -226,6 +242,9 @@ fn explain(dir: &Path, path: &Path, config: &Config) -> anyhow::Result<()> {
     say!(
         "\
 accounts     abc (password abc-try), xyz (password xyz-try)
+page         {}     sign in as abc or xyz
+operator     {link}
+             sets the password of {OPERATOR}, once; the next start, or `hikyaku account link {OPERATOR}`, gives another
 addresses    abc@{DOMAIN}, anything@abc.{DOMAIN}; anything@shop.example is xyz's
 SMTP         {smtp}     submission {}, with TLS {}
 POP3         {pop3}     with TLS {pop3s}
@@ -246,6 +265,7 @@ Try, in another terminal:
   hikyaku account show abc --json
   hikyaku queue stats
 ",
+        page_address(&config.hostname, listen, &config.web),
         at(&listen.submission),
         at(&listen.submissions),
         dir.join(BIN).display(),

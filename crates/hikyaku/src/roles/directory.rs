@@ -1,4 +1,4 @@
-//! Role `directory`, user `hikyaku-directory`. Hears `smtp`, `submit`, `pop3`, `queue` and operators; calls
+//! Role `directory`, user `hikyaku-directory`. Hears `smtp`, `submit`, `pop3`, `web`, `queue` and operators; calls
 //! `local` to make the mailbox of a new account, and to hear how full one is. Touches its database, and
 //! no network.
 //!
@@ -6,12 +6,15 @@
 //! |---|---|
 //! | `routes.rs` | where an address leads, and what its owner wants done with its mail |
 //! | `room.rs` | whether there is room in a mailbox |
+//! | `auto_reply.rs` | whether a sender is answered while an owner is away |
 //! | `logins.rs` | who may in |
 //! | `local_users.rs` | as whom programs of this machine send |
 //! | `sending.rs` | who may send, and how much |
 //! | `rules.rs`, `rules/` | what operators ask and change |
 //! | `record.rs` | what became of messages |
+//! | `visits.rs`, `visits/` | what members and operators do on the page |
 
+mod auto_reply;
 mod local_users;
 mod logins;
 mod record;
@@ -19,13 +22,16 @@ mod room;
 mod routes;
 mod rules;
 mod sending;
+mod visits;
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use anyhow::Context;
-use directory::{Actor, Events, Store, StoreError};
+use directory::{Actor, Events, SessionLengths, Store, StoreError};
 use envelope::{Domain, DomainKind};
 use link::grant::GrantKey;
 use link::services::directory::{Directory, Event, Request, Response};
@@ -33,7 +39,7 @@ use link::services::local::Local;
 use link::{Broadcast, Client, Parcel, Responder, serve};
 use tracing::warn;
 
-use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators};
+use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators, unix_now};
 use crate::control::{Role, Settings, Start};
 use local_users::LocalPrograms;
 use room::Mailboxes;
@@ -55,6 +61,8 @@ struct Desk {
     mailboxes: Mailboxes,
     local_programs: LocalPrograms,
     callers: Broadcast<Directory>,
+    /// Whether a destination outside gets mail only after its owner agreed.
+    confirm_destinations: AtomicBool,
 }
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
@@ -70,6 +78,7 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
         mailboxes: Mailboxes::new(local.clone(), start.settings.delivery.full_grace),
         local,
         callers: Broadcast::default(),
+        confirm_destinations: AtomicBool::new(start.settings.web.confirm_destinations),
     });
     tokio::spawn(watch_changes(Arc::clone(&desk)));
     orders.ready()?;
@@ -92,6 +101,9 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
             }
             Told::Reload(settings) => {
                 desk.local_programs.reload(&settings);
+                desk.confirm_destinations.store(settings.web.confirm_destinations, Relaxed);
+                desk.store.change_session_lengths(session_lengths(&settings));
+                desk.confirm_destinations.store(settings.web.confirm_destinations, Relaxed);
                 desk.callers.send(&Event::Changed);
                 tokio::spawn(Arc::clone(&desk).prepare_anonymous());
             }
@@ -135,7 +147,7 @@ fn answer(
     request: Parcel<Request>,
     responder: Responder<Directory>,
 ) {
-    use Role::{Pop3, Queue, Smtp, Submit};
+    use Role::{Pop3, Queue, Smtp, Submit, Web};
     match (caller, request.value) {
         // Indexed look-ups in memory: shorter than handing them to another thread.
         (Caller::Role(Smtp | Submit | Queue), Request::Resolve(address)) => {
@@ -154,6 +166,10 @@ fn answer(
             // It may have to wait until counts of before are written.
             let desk = Arc::clone(desk);
             tokio::task::spawn_blocking(move || responder.send(desk.count(&account, &recipients, size)));
+        }
+        (Caller::Role(Queue), Request::AutoReply(whom)) => {
+            let desk = Arc::clone(desk);
+            tokio::task::spawn_blocking(move || responder.send(desk.auto_reply(&whom)));
         }
         (Caller::Role(Smtp), Request::Windows(client)) => responder.send(desk.windows(client)),
         (Caller::Role(Smtp | Submit), Request::MaySend(account)) => responder.send(desk.may_send(&account)),
@@ -189,6 +205,14 @@ fn answer(
             let desk = Arc::clone(desk);
             tokio::task::spawn_blocking(move || responder.send(desk.note(&events)));
         }
+        (Caller::Role(Web), Request::Enter(entry, from)) => {
+            let desk = Arc::clone(desk);
+            tokio::spawn(async move { responder.send(desk.enter(entry, from).await) });
+        }
+        (Caller::Role(Web), Request::Visit { key, from, ask }) => {
+            let desk = Arc::clone(desk);
+            tokio::spawn(async move { responder.send(desk.visit(key, from, ask).await) });
+        }
         (Caller::Operator, Request::Trace(trace)) => {
             let desk = Arc::clone(desk);
             tokio::task::spawn_blocking(move || responder.send(desk.trace(trace)));
@@ -217,6 +241,7 @@ fn open_store(settings: &Settings) -> anyhow::Result<Store> {
     let own = directory::Settings {
         pop_window: settings.sending.pop_window,
         windowless_networks: settings.sending.windowless_networks.clone(),
+        session_lengths: session_lengths(settings),
         ..directory::Settings::new(settings.paths.mail.clone())
     };
     let store = Store::open(&settings.paths.database, own)?;
@@ -224,6 +249,10 @@ fn open_store(settings: &Settings) -> anyhow::Result<Store> {
         store.add_domain(settings.domain.clone(), DomainKind::Provider, &Actor::Server)?;
     }
     Ok(store)
+}
+
+fn session_lengths(settings: &Settings) -> SessionLengths {
+    SessionLengths { idle: settings.web.session_idle, max: settings.web.session_max }
 }
 
 /// A desk to test with: `pobox.example`, and its accounts abc and xyz.
@@ -261,6 +290,7 @@ mod example {
             mailboxes: Mailboxes::new(local.clone(), 259_200),
             local,
             callers: Broadcast::default(),
+            confirm_destinations: AtomicBool::new(true),
         };
         (folder, desk)
     }

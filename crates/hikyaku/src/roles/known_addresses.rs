@@ -222,7 +222,7 @@ mod tests {
         let address: Address = "abc@pobox.example".parse().unwrap();
         let client: IpAddr = "192.0.2.1".parse().unwrap();
         let mut known = Known::default();
-        let route = Arc::new(Route { leads_to: Destination::NoSuchMailbox, orders: None });
+        let route = Arc::new(Route { leads_to: Destination::NoSuchMailbox, orders: None, away: None });
         known.destinations.keep(address.clone(), Destination::NoSuchMailbox, 0, 0);
         known.routes.keep(address.clone(), route, 0, 0);
         known.windowless.extend([client, "192.0.2.2".parse().unwrap()]);

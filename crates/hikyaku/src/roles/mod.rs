@@ -19,6 +19,7 @@ mod remote;
 mod smtp;
 mod submit;
 mod tls;
+mod web;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -68,7 +69,7 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
     }
     logging::detach()?;
     let mut runtime = match role {
-        Role::Smtp | Role::Pop3 | Role::Remote => {
+        Role::Smtp | Role::Pop3 | Role::Remote | Role::Web => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
             builder.worker_threads(cores);
             builder
@@ -89,6 +90,7 @@ fn run_started(role: Role, stream: UnixStream, start: Start) -> anyhow::Result<(
             Role::Pop3 => pop3::run(orders, start).await,
             Role::Submit => submit::run(orders, start, zone).await,
             Role::Smtp => smtp::run(orders, start, zone).await,
+            Role::Web => web::run(orders, start, zone).await,
         }
     })
 }

@@ -1,10 +1,12 @@
-//! Role `queue`, user `hikyaku-queue`. Hears `smtp` and `submit`, which hand mail in, and operators, who look.
+//! Role `queue`, user `hikyaku-queue`. Hears `smtp` and `submit`, which hand mail in, and operators, who look: by
+//! the command line, or by `web` with a grant of the directory.
 //! Calls `directory` (where does this lead?), `local` and `remote`. Touches the spool, and no network.
 
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
+use directory::Actor;
 use envelope::{QueueId, QueueIds};
 use link::services::queue::{Queue as Service, Request};
 use link::{Client, serve};
@@ -22,6 +24,7 @@ use super::{Caller, Orders, PATIENCE, Told, ended, hear_operators, unix_micros};
 use crate::control::{Role, Settings, Start};
 
 mod attempt;
+mod auto_replies;
 mod delays;
 mod families;
 mod forwards;
@@ -84,6 +87,9 @@ pub async fn run(mut orders: Orders, start: Start, zone: UtcOffset) -> anyhow::R
             Told::Call(called @ Role::Directory, stream) => addresses.attach(stream, orders.mend(called))?,
             Told::Call(called @ Role::Local, stream) => local.attach(stream, orders.mend(called))?,
             Told::Call(called @ Role::Remote, stream) => remote.attach(stream, orders.mend(called))?,
+            Told::Answer(Role::Web, stream) => {
+                tokio::spawn(answer_web(Arc::clone(&scheduler), intake.clone(), stream));
+            }
             Told::Answer(role, stream) => {
                 tokio::spawn(answer_role(intake.clone(), stream, role));
             }
@@ -127,10 +133,31 @@ async fn answer_role(intake: Intake, stream: UnixStream, role: Role) {
         stream,
         |_| {},
         |request, responder| match &request.value {
-            Request::Operator(_) => refused(caller),
+            Request::Operator(_) | Request::AsOperator(..) | Request::AskConsent { .. } => refused(caller),
             // `smtp`, which hears strangers, has nothing to ask of this.
             Request::Waiting { .. } | Request::NotSent { .. } if role != Role::Submit => refused(caller),
             _ => intake::take_in(&intake, &arriving, request, responder),
+        },
+    )
+    .await;
+    ended::<Service>(caller, outcome);
+}
+
+/// `web` brings operators, whom the directory knows, and asks those whom members forward to: nothing else.
+async fn answer_web(scheduler: Arc<Scheduler>, intake: Intake, stream: UnixStream) {
+    let (arriving, caller) = (Arriving::default(), Caller::Role(Role::Web));
+    let outcome = serve::<Service>(
+        stream,
+        |_| {},
+        |mut request, responder| match request.value {
+            Request::AsOperator(grant, question) => {
+                operators::answer_by_grant(&scheduler, &intake.grant_key, (grant, question), responder);
+            }
+            asked @ Request::AskConsent { .. } => {
+                request.value = asked;
+                intake::take_in(&intake, &arriving, request, responder);
+            }
+            _ => refused(caller),
         },
     )
     .await;
@@ -142,7 +169,9 @@ async fn answer_operator(scheduler: Arc<Scheduler>, stream: UnixStream, uid: u32
         stream,
         |_| {},
         |request, responder| match request.value {
-            Request::Operator(question) => operators::answer(&scheduler, question, uid, responder),
+            Request::Operator(question) => {
+                operators::answer(&scheduler, question, Actor::LocalUser(uid), responder)
+            }
             _ => refused(Caller::Operator),
         },
     )

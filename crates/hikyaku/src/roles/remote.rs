@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use link::services::remote::{self as service, Deliver, Outcome, Peer, Request, Response};
 use link::{Parcel, Responder, serve};
-use remote::{Body, Direct, Dns, Message, OwnAddresses, Pace, Remote, Routes, Settings, Tls, dns};
+use remote::{Body, Direct, Dns, Memory, Message, OwnAddresses, Pace, Remote, Routes, Settings, Tls, dns};
 use tracing::{error, warn};
 
 use super::{Caller, Orders, Told, ended};
@@ -16,24 +16,32 @@ use crate::control::{Outward, Role, Start};
 
 /// How long the name servers may take for an answer, and how often they are asked.
 const DNS_PATIENCE: (Duration, usize) = (Duration::from_secs(5), 3);
+/// The same for an operator who looks what is published, and for all his questions together: he waits for it.
+const LOOK_PATIENCE: (Duration, usize) = (Duration::from_secs(2), 2);
+const LOOK_PATIENCE_IN_ALL: Duration = Duration::from_secs(8);
 /// How long a message may wait here for its turn at a destination. The queue keeps more than that back.
 const TURN: Duration = Duration::from_secs(600);
 
 /// So many octets of what a host says are passed on.
 const WORDS_MAX: usize = 1000;
 
-type House = Remote<Dns, Direct>;
+struct House {
+    remote: Remote<Dns, Direct>,
+    /// For operators, who look whether what they published just now is there.
+    dns: Dns,
+}
 
 pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
     let outward = start.outward.context("the remote role was not told of the ways out")?;
     let name = start.settings.hostname.to_ascii();
-    let house = Arc::new(House::new(
+    let remote = Remote::new(
         settings(name, &outward),
-        resolver(&outward)?,
+        resolver(&outward, DNS_PATIENCE, Memory::OneHour)?,
         Direct,
         Tls::with_mozilla_authorities()?,
         routes(&outward)?,
-    ));
+    );
+    let house = Arc::new(House { remote, dns: resolver(&outward, LOOK_PATIENCE, Memory::None)? });
     orders.ready()?;
     loop {
         match orders.next().await {
@@ -47,7 +55,7 @@ pub async fn run(mut orders: Orders, start: Start) -> anyhow::Result<()> {
                 tokio::spawn(async move { ended::<service::Remote>(Caller::Role(role), served.await) });
             }
             Told::ReloadOutward(outward) => match routes(&outward) {
-                Ok(routes) => house.set_routes(routes, outward.tls),
+                Ok(routes) => house.remote.set_routes(routes, outward.tls),
                 Err(problem) => error!(event = "routes_refused", problem = format!("{problem:#}")),
             },
             // The queue has stopped by now, and nothing is in hand.
@@ -79,13 +87,16 @@ fn settings(name: String, outward: &Outward) -> Settings {
     }
 }
 
-fn resolver(outward: &Outward) -> anyhow::Result<Dns> {
+fn resolver(
+    outward: &Outward,
+    (timeout, attempts): (Duration, usize),
+    memory: Memory,
+) -> anyhow::Result<Dns> {
     let servers = match outward.name_servers.as_slice() {
         [] => dns::name_servers(&outward.resolv_conf),
         servers => servers.to_vec(),
     };
-    let (timeout, attempts) = DNS_PATIENCE;
-    Dns::new(&servers, timeout, attempts)
+    Dns::new(&servers, timeout, attempts, memory)
         .context("no name servers: [remote] name_servers or /etc/resolv.conf must name one")
 }
 
@@ -114,10 +125,18 @@ fn answer(house: &Arc<House>, caller: Role, request: Parcel<Request>, responder:
                 async move { responder.send(Response::Tried(try_all(&house, deliver, body).await)) },
             );
         }
-        Request::Health => responder.send(Response::Health(house.health().into_iter().map(health).collect())),
+        Request::Health => {
+            responder.send(Response::Health(house.remote.health().into_iter().map(health).collect()))
+        }
         Request::Resume(destination) => {
-            house.resume(&destination);
+            house.remote.resume(&destination);
             responder.send(Response::Done);
+        }
+        Request::LookUp(questions) => {
+            let dns = house.dns.clone();
+            tokio::spawn(async move {
+                responder.send(Response::LookedUp(dns.look_up(questions, LOOK_PATIENCE_IN_ALL).await));
+            });
         }
     }
 }
@@ -132,7 +151,7 @@ async fn try_all(house: &House, deliver: Deliver, body: Body) -> Vec<Outcome> {
     };
     let recipient = |service::Recipient { address, wishes }| smtp::client::Recipient { address, wishes };
     let recipients = deliver.recipients.into_iter().map(recipient).collect();
-    house.deliver(&message, &deliver.to, recipients).await.into_iter().map(said).collect()
+    house.remote.deliver(&message, &deliver.to, recipients).await.into_iter().map(said).collect()
 }
 
 fn said(outcome: remote::Outcome) -> Outcome {

@@ -22,11 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Tls {
     keys: Client<Keys>,
     shown: ArcSwapOption<CertifiedKey>,
+    told: Box<Told>,
 }
+
+/// Hears of each certificate that is shown from now on: its chain, DER, the server's own first.
+type Told = dyn Fn(&[CertificateDer<'_>]) + Send + Sync;
 
 impl Tls {
     /// TLS that waits for a socket to `keys`.
     pub fn new() -> Arc<Tls> {
+        Tls::telling(|_| {})
+    }
+
+    /// The same, and it tells of each certificate that it shows from now on.
+    pub fn telling(told: impl Fn(&[CertificateDer<'_>]) + Send + Sync + 'static) -> Arc<Tls> {
         Arc::new_cyclic(|tls: &Weak<Tls>| {
             let tls = tls.clone();
             // A new connection and a renewed certificate both mean: fetch it.
@@ -35,7 +44,7 @@ impl Tls {
                     tokio::spawn(tls.refresh());
                 }
             });
-            Tls { keys: keys.answers_within(PATIENCE), shown: ArcSwapOption::empty() }
+            Tls { keys: keys.answers_within(PATIENCE), shown: ArcSwapOption::empty(), told: Box::new(told) }
         })
     }
 
@@ -50,7 +59,8 @@ impl Tls {
     async fn refresh(self: Arc<Self>) {
         match self.keys.call_until_answered(Request::Certificate, Bytes::new()).await.map(|a| a.value) {
             Ok(Response::Certificate { chain, schemes }) => {
-                let chain = chain.into_iter().map(CertificateDer::from).collect();
+                let chain: Vec<_> = chain.into_iter().map(CertificateDer::from).collect();
+                (self.told)(&chain);
                 let schemes = schemes.into_iter().map(SignatureScheme::from).collect();
                 let key = RemoteKey { keys: self.keys.clone(), schemes };
                 self.shown.store(Some(Arc::new(CertifiedKey::new(chain, Arc::new(key)))));

@@ -2,10 +2,9 @@
 
 use anyhow::{Context, bail};
 use clap::Args;
-use envelope::{AccountName, AddressPattern, Filter, Host, QueueId};
+use envelope::{AccountName, AddressPattern, Filter, Host, QueueId, octets};
 use time::{OffsetDateTime, UtcOffset};
 
-use super::super::allowances;
 use super::super::trace::since::Since;
 
 /// Which messages: those of which everything that is said is true.
@@ -81,7 +80,7 @@ impl Selection {
 }
 
 fn size(text: &str) -> anyhow::Result<u64> {
-    allowances::octets(text).context("write octets, such as 1000, 500K or 1M")
+    octets::parse(text).context("write octets, such as 1000, 500K or 1M")
 }
 
 #[cfg(test)]

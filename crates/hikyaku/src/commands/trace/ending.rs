@@ -11,9 +11,10 @@ use super::story::{moment, names};
 /// How a message stands with all whom it was to reach, over however many forwards.
 pub fn ending(events: &[Event], zone: UtcOffset) -> String {
     let mut messages = by_message(events);
-    // What became of a report matters only to whoever asks about a report of which no more is known.
-    if messages.values().any(|events| !is_report(events)) {
-        messages.retain(|_, events| !is_report(events));
+    // What became of a report matters only to whoever asks about a report of which no more is known; so it is with
+    // an automatic reply.
+    if messages.values().any(|events| !tells_of_another(events)) {
+        messages.retain(|_, events| !tells_of_another(events));
     }
     let mut ending = Ending::default();
     for events in messages.values() {
@@ -44,10 +45,9 @@ fn by_message(events: &[Event]) -> BTreeMap<QueueId, Vec<&Event>> {
     messages
 }
 
-fn is_report(events: &[&Event]) -> bool {
-    events.iter().any(|event| {
-        matches!(&event.what, What::Accepted(accepted) if matches!(accepted.door, Door::Report { .. }))
-    })
+fn tells_of_another(events: &[&Event]) -> bool {
+    let door = |door| matches!(door, Door::Report { .. } | Door::AutoReply { .. });
+    events.iter().any(|event| matches!(&event.what, What::Accepted(accepted) if door(accepted.door)))
 }
 
 /// The ends of all branches of a family.

@@ -99,7 +99,8 @@ fn attempted(what: &What) -> Option<&Address> {
         What::Deferred { recipient, .. }
         | What::Delivered { recipient, .. }
         | What::Forwarded { recipient, .. }
-        | What::Failed { recipient, .. } => Some(recipient),
+        | What::Failed { recipient, .. }
+        | What::AutoReplied { recipient, .. } => Some(recipient),
         _ => None,
     }
 }
@@ -124,6 +125,7 @@ fn words(what: &What, zone: UtcOffset) -> String {
         }
         What::Bounced { by } => format!("given back to its sender by {by}"),
         What::Removed { by } => format!("thrown away by {by}"),
+        What::AutoReplied { id, .. } => format!("answered, as its owner is away, by message {id}"),
         What::Reported { id, to, kind } => {
             let news = match kind {
                 ReportKind::Failure => "did not arrive",
@@ -150,6 +152,9 @@ fn acceptance(accepted: &Accepted) -> String {
         Door::Forward { of } => format!("forwarded from message {of}"),
         Door::Report { of } => format!("made as a report on message {of}"),
         Door::Notice => "made as a notice of this server".into(),
+        Door::AutoReply { of } => {
+            format!("made as the automatic reply of {somebody} to message {of}")
+        }
     };
     let (from, to, size) = (&accepted.reverse_path, names(&accepted.recipients, 0), accepted.size);
     let message_id = accepted.message_id.as_ref().map_or(String::new(), |id| format!(", Message-ID {id}"));
@@ -177,6 +182,7 @@ fn delivery(to: &Delivery, took_ms: u32) -> String {
         }
         Delivery::Program => "delivered to a program".into(),
         Delivery::File => "delivered into a file of its owner's".into(),
+        Delivery::Here => "delivered at this server".into(),
         Delivery::Discarded => "thrown away, as the instructions of the address say".into(),
     }
 }

@@ -1,9 +1,10 @@
-//! Who may in: to his mailbox, or to send.
+//! Who may in: to his mailbox, to send, or to the page.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use directory::{Label, LastLogin, LoginService};
 use envelope::{Account, AccountName, AccountState, Entitlement, Mailbox, Sender};
 use link::grant::{MailboxGrant, RelayGrant};
 use link::services::directory::{Event, Login, LoginRefused, Response, ScramProof};
@@ -13,14 +14,28 @@ use super::{Desk, unless_unreadable};
 use crate::roles::unix_now;
 
 /// What somebody who fails to log in waits, so that guessing takes long.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What came of a check.
+pub(super) enum Checked<T> {
+    /// He is in: what failed before is forgotten.
+    In(T),
+    /// Neither right nor wrong, or right and not all of it: nothing is counted.
+    Open(T),
+    /// Wrong: it is counted.
+    Wrong(T),
+}
+
+/// Too many attempts failed from there of late.
+pub(super) struct TooManyFailures;
 
 impl Desk {
     /// Lets a person in to his mailbox.
     pub(super) async fn log_in_to_mailbox(self: Arc<Self>, login: Login) -> Response {
         let Login { name, password, client } = login;
         self.let_in(name, client, move |desk, name| {
-            let directory::Login { account } = desk.store.login(name, &password)?;
+            let directory::Login { account, app_password } = desk.store.login(name, &password)?;
+            desk.note_login(&account.name, LoginService::Pop3, client, app_password);
             Ok(desk.to_mailbox(account, client))
         })
         .await
@@ -30,8 +45,10 @@ impl Desk {
     pub(super) async fn authenticate(self: Arc<Self>, login: Login) -> Response {
         let Login { name, password, client } = login;
         self.let_in(name, client, move |desk, name| {
-            let directory::Login { account } = desk.store.login(name, &password)?;
-            Ok(desk.to_relay(account).map_or_else(Response::LoginRefused, Response::MayRelay))
+            let directory::Login { account, app_password } = desk.store.login(name, &password)?;
+            Ok(desk
+                .to_relay(account, client, app_password)
+                .map_or_else(Response::LoginRefused, Response::MayRelay))
         })
         .await
     }
@@ -41,7 +58,7 @@ impl Desk {
         let ScramProof { name, client, auth_message, proof } = proof;
         self.let_in(name, client, move |desk, name| {
             let login = desk.store.scram_login(name, &auth_message, &proof)?;
-            Ok(match desk.to_relay(login.account) {
+            Ok(match desk.to_relay(login.account, client, None) {
                 Ok(grant) => Response::ScramProved(grant, login.server_signature),
                 Err(refused) => Response::LoginRefused(refused),
             })
@@ -66,8 +83,32 @@ impl Desk {
         }))
     }
 
-    /// Checks what somebody brings; `check` says what is granted to who passes. However somebody proves who
-    /// he is, failures are counted and delayed alike.
+    /// Checks what somebody brings, unless he has failed too often. However somebody proves who he is, and
+    /// by whichever protocol, failures are counted alike; the caller has who failed wait for
+    /// [`FAILURE_PAUSE`]. Blocks for the time of an argon2.
+    pub(super) fn judge<T>(
+        &self,
+        name: &str,
+        client: IpAddr,
+        check: impl FnOnce() -> Checked<T>,
+    ) -> Result<T, TooManyFailures> {
+        if !self.store.login_delay(name, client, Instant::now()).is_zero() {
+            return Err(TooManyFailures);
+        }
+        Ok(match check() {
+            Checked::In(outcome) => {
+                self.store.login_succeeded(name, client);
+                outcome
+            }
+            Checked::Open(outcome) => outcome,
+            Checked::Wrong(outcome) => {
+                self.store.login_failed(name, client, Instant::now());
+                outcome
+            }
+        })
+    }
+
+    /// Lets somebody in by a mail program; `check` says what is granted to who passes.
     async fn let_in(
         self: Arc<Self>,
         name: String,
@@ -75,23 +116,11 @@ impl Desk {
         check: impl FnOnce(&Desk, &str) -> Result<Response, directory::LoginRefused> + Send + 'static,
     ) -> Response {
         let checked = tokio::task::spawn_blocking(move || {
-            if !self.store.login_delay(&name, client, Instant::now()).is_zero() {
-                return Response::LoginRefused(LoginRefused::TooManyFailures);
-            }
-            match check(&self, &name) {
-                Ok(granted) => {
-                    self.store.login_succeeded(&name, client);
-                    granted
-                }
-                Err(directory::LoginRefused::Credentials) => {
-                    self.store.login_failed(&name, client, Instant::now());
-                    Response::LoginRefused(LoginRefused::Credentials)
-                }
-                Err(directory::LoginRefused::Suspended) => Response::LoginRefused(LoginRefused::Suspended),
-                Err(directory::LoginRefused::Unavailable) => {
-                    Response::LoginRefused(LoginRefused::Unavailable)
-                }
-            }
+            let judged = self.judge(&name, client, || match check(&self, &name) {
+                Ok(granted) => Checked::In(granted),
+                Err(refused) => refused_by(refused, Response::LoginRefused),
+            });
+            judged.unwrap_or(Response::LoginRefused(LoginRefused::TooManyFailures))
         });
         let response = checked.await.unwrap_or(Response::Unavailable);
         if matches!(
@@ -120,16 +149,50 @@ impl Desk {
         Response::LoggedIn(account.name, MailboxGrant::issue(&self.grant_key, mailbox, unix_now()))
     }
 
-    fn to_relay(&self, account: Account) -> Result<RelayGrant, LoginRefused> {
+    fn to_relay(
+        &self,
+        account: Account,
+        client: IpAddr,
+        app_password: Option<Label>,
+    ) -> Result<RelayGrant, LoginRefused> {
         match account.state {
-            AccountState::Active => Ok(self.relay(account.name, Entitlement::Authentication)),
+            AccountState::Active => {
+                self.note_login(&account.name, LoginService::Smtp, client, app_password);
+                Ok(self.relay(account.name, Entitlement::Authentication))
+            }
             AccountState::ReceiveOnly => Err(LoginRefused::ReceiveOnly),
             AccountState::Suspended => Err(LoginRefused::Suspended),
         }
     }
 
+    /// Remembers that somebody was in, for the account's owner to see.
+    pub(super) fn note_login(
+        &self,
+        account: &AccountName,
+        service: LoginService,
+        client: IpAddr,
+        app_password: Option<Label>,
+    ) {
+        let login = LastLogin { at: unix_now(), service, client, app_password };
+        if let Err(error) = self.store.note_login(account, login) {
+            warn!(event = "login_not_noted", %account, %client, %error);
+        }
+    }
+
     pub(super) fn relay(&self, account: AccountName, entitlement: Entitlement) -> RelayGrant {
         RelayGrant::issue(&self.grant_key, Sender { account, entitlement }, unix_now())
+    }
+}
+
+/// What is answered to who is not let in, and whether it counts.
+pub(super) fn refused_by<T>(
+    refused: directory::LoginRefused,
+    answer: impl FnOnce(LoginRefused) -> T,
+) -> Checked<T> {
+    match refused {
+        directory::LoginRefused::Credentials => Checked::Wrong(answer(LoginRefused::Credentials)),
+        directory::LoginRefused::Suspended => Checked::Open(answer(LoginRefused::Suspended)),
+        directory::LoginRefused::Unavailable => Checked::Open(answer(LoginRefused::Unavailable)),
     }
 }
 

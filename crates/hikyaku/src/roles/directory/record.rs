@@ -1,6 +1,7 @@
 //! What became of messages: `smtp`, `submit` and `queue` note it, operators ask.
 
 use envelope::event::{Door, Event, What};
+use link::services::directory::visits::{Hour, Traffic, Visit};
 use link::services::directory::{Page, Response, Trace};
 use tracing::warn;
 
@@ -26,11 +27,35 @@ impl Desk {
     pub(super) fn trace(&self, trace: Trace) -> Response {
         match trace {
             Trace::Message { id, skip } => Response::Life(Page::of(self.events.of_message(id), skip)),
+            Trace::Traffic { hours } => {
+                Response::Visit(Box::new(Visit::Traffic(Box::new(self.traffic(hours)))))
+            }
             Trace::Party { party, times, limit, skip } => {
                 let limit = usize::try_from(limit.min(MESSAGES_MAX)).unwrap_or(usize::MAX);
                 Response::Mail(Page::of(self.events.of_party(&party, times, limit), skip))
             }
         }
+    }
+}
+
+impl Desk {
+    /// How much there was in the last hours. Waits for the disk.
+    pub(super) fn traffic(&self, hours: u32) -> Traffic {
+        let directory::Traffic { hours, senders, refusals } = self.events.traffic(hours);
+        let hour = |hour: directory::TrafficHour| {
+            let directory::TrafficHour {
+                at,
+                received,
+                submitted,
+                refused,
+                delivered,
+                failed,
+                deferred,
+                took,
+            } = hour;
+            Hour { at, received, submitted, refused, delivered, failed, deferred, took }
+        };
+        Traffic { hours: hours.into_iter().map(hour).collect(), senders, refusals }
     }
 }
 
@@ -99,6 +124,7 @@ mod tests {
             (accepted(Door::Sendmail, 0), true, true, false),
             (accepted(Door::Notice, 0), false, false, true),
             (accepted(Door::Forward { of: QueueId::from_u64(1) }, 0), false, false, true),
+            (accepted(Door::AutoReply { of: QueueId::from_u64(1) }, 0), false, false, true),
             (removed, false, false, true),
         ] {
             let event = [event];

@@ -70,7 +70,7 @@ impl Desk {
     /// Whether there is room for a message of `size` octets in the mailbox that an address fills.
     pub(super) async fn room(&self, address: &Address, size: u64) -> Result<Response, StoreError> {
         let enough = Ok(Response::Room(Room::Enough));
-        let Route { leads_to: Destination::Local(local), orders } = self.route(address)? else {
+        let Route { leads_to: Destination::Local(local), orders, .. } = self.route(address)? else {
             return enough;
         };
         let Limit::AtMost(quota) = local.quota else { return enough };

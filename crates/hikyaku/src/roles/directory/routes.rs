@@ -1,8 +1,10 @@
 //! Where an address leads, and what its owner wants done with its mail.
 
+use std::ops::Range;
+
 use directory::{Snapshot, StoreError};
 use envelope::{AccountName, Address, Destination, Host};
-use link::services::directory::Route;
+use link::services::directory::{Away, Route};
 use link::services::local::{Orders, OwnerAddress};
 use local::dot_qmail::{self, Context, Instruction, Instructions, OwnerFiles};
 
@@ -18,13 +20,13 @@ impl Desk {
     pub(super) fn route(&self, address: &Address) -> Result<Route, StoreError> {
         self.store.snapshot(|snapshot| {
             let leads_to = self.resolve_at(snapshot, address)?;
-            let orders = match &leads_to {
-                Destination::Local(local) => {
-                    self.orders(snapshot, &local.mailbox.account, local.extension.as_deref())?
-                }
-                _ => None,
+            let Destination::Local(local) = &leads_to else {
+                return Ok(Route { leads_to, orders: None, away: None });
             };
-            Ok(Route { leads_to, orders })
+            let account = &local.mailbox.account;
+            let orders = self.orders(snapshot, account, local.extension.as_deref())?;
+            let away = snapshot.absent(account)?.map(|Range { start, end }| Away { from: start, until: end });
+            Ok(Route { leads_to, orders, away })
         })
     }
 

@@ -10,7 +10,7 @@ use link::services::directory::{Answer, AuditEntry, DomainFacts, Event, Response
 use tokio::runtime::Handle;
 use tracing::info;
 
-use super::Desk;
+use super::{Desk, visits};
 
 /// The most accounts or changes that are told at once.
 const PAGE_MAX: u32 = 10_000;
@@ -74,6 +74,14 @@ impl Desk {
             }
             Rule::CloseWindows(name) => return done(store.close_windows(&name, who)),
 
+            Rule::Invite(name) => Answer::Invitation(self.invite(&name, who)?),
+            Rule::SecondFactor(name) => {
+                Answer::SecondFactor(store.has_second_factor(&self.account(&name)?.name)?)
+            }
+            Rule::RemoveSecondFactor(name) => return done(store.remove_second_factor(&name, who)),
+            Rule::Sessions(name) => Answer::Sessions(self.sessions_of(&name, None)?),
+            Rule::EndSessions(name) => return done(store.end_sessions(&name, None, who)),
+
             Rule::Plans => Answer::Plans(store.plans()?),
             Rule::SetPlan(name, allowances) => Answer::Plan(store.change_plan(
                 &name,
@@ -114,13 +122,18 @@ impl Desk {
                         .collect(),
                 )
             }
+
+            Rule::Absence(name) => Answer::Absence(visits::shown(store.absence(&name)?)),
+            Rule::SetAbsence(name, absence) => {
+                return done(store.set_absence(&name, &visits::stored(absence), who));
+            }
         };
         Ok(Response::Answer(answer))
     }
 }
 
 /// Why nothing was changed, in a sentence for the operator that says what to do.
-struct Refused(String);
+pub(super) struct Refused(pub(super) String);
 
 impl<E: std::error::Error> From<E> for Refused {
     fn from(error: E) -> Refused {
@@ -146,7 +159,10 @@ fn changes(rule: &Rule) -> bool {
         | Rule::Address(_)
         | Rule::Addresses { .. }
         | Rule::CheckInstructions(..)
-        | Rule::AuditTrail { .. } => false,
+        | Rule::AuditTrail { .. }
+        | Rule::Absence(_)
+        | Rule::SecondFactor(_)
+        | Rule::Sessions(_) => false,
         Rule::AddDomain(_)
         | Rule::RemoveDomain(_)
         | Rule::SetCatchAll(..)
@@ -159,11 +175,15 @@ fn changes(rule: &Rule) -> bool {
         | Rule::AddAppPassword(..)
         | Rule::RemoveAppPassword(..)
         | Rule::CloseWindows(_)
+        | Rule::Invite(_)
+        | Rule::RemoveSecondFactor(_)
+        | Rule::EndSessions(_)
         | Rule::SetPlan(..)
         | Rule::RemovePlan(_)
         | Rule::SetAddress(_)
         | Rule::RemoveAddress(_)
         | Rule::SetAddressActive(..)
-        | Rule::ImportAddresses(..) => true,
+        | Rule::ImportAddresses(..)
+        | Rule::SetAbsence(..) => true,
     }
 }

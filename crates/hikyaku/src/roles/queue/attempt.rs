@@ -33,6 +33,8 @@ pub struct Attempt<'a> {
     /// None as long as it is the only one of its family, and cannot bring a mailbox a second copy.
     member: Option<Member>,
     settled: Vec<Settled>,
+    /// Recipients whose mailbox is that of somebody who is away: nearly always none.
+    away: Vec<u32>,
     /// What happened, for the record of events.
     events: Vec<Event>,
     began: Instant,
@@ -50,7 +52,8 @@ impl<'a> Attempt<'a> {
     pub fn new(scheduler: &'a Arc<Scheduler>, message: &'a Message<File>) -> Attempt<'a> {
         let alone = message.provenance.lineage.is_none() && message.envelope.recipients().len() == 1;
         let member = (!alone).then(|| scheduler.families.join(message));
-        Attempt { scheduler, message, member, settled: Vec::new(), events: Vec::new(), began: Instant::now() }
+        let (settled, away, events) = (Vec::new(), Vec::new(), Vec::new());
+        Attempt { scheduler, message, member, settled, away, events, began: Instant::now() }
     }
 
     /// Asks where each recipient leads; settles those that lead nowhere.
@@ -75,6 +78,9 @@ impl<'a> Attempt<'a> {
             match &route.leads_to {
                 Destination::Local(local) => {
                     let (local, orders) = (local.clone(), route.orders.clone());
+                    if route.away.is_some_and(|away| away.is_at(unix_now())) {
+                        self.away.push(number);
+                    }
                     routed.here.push(LocalRecipient { number, address, local, orders, has_it: false });
                 }
                 Destination::NoSuchMailbox => {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use envelope::event::Door;
-use envelope::{AccountName, Destination, LimitReached, Provenance, QueueId};
+use envelope::{AccountName, Address, Destination, Envelope, Language, LimitReached, Provenance, QueueId};
 use link::grant::{GrantKey, RelayGrant};
 use link::services::directory::{self, NotCounted};
 use link::services::queue::{Arrival, NotAccepted, Queue as Service, Request, Response};
@@ -88,8 +88,13 @@ impl Intake {
     }
 
     /// Has the directory count a message of `size` octets against its sender's limits.
-    async fn count(&self, account: &AccountName, arrival: &Arrival, size: u64) -> Result<(), NotAccepted> {
-        let recipients = arrival.envelope.recipients();
+    async fn count(
+        &self,
+        account: &AccountName,
+        (id, envelope): (QueueId, &Envelope),
+        size: u64,
+    ) -> Result<(), NotAccepted> {
+        let recipients = envelope.recipients();
         let counted = self.addresses.ask(directory::Request::Count {
             account: account.clone(),
             recipients: recipients.iter().map(|recipient| recipient.address().clone()).collect(),
@@ -101,7 +106,7 @@ impl Intake {
                 NotCounted::MayNotSend => NotAccepted::SenderDenied,
                 NotCounted::TooLarge(most) => NotAccepted::TooLarge(most),
                 NotCounted::LimitReached { reached, tell_owner } => {
-                    self.limit_reached(account, arrival.id, reached, tell_owner);
+                    self.limit_reached(account, id, reached, tell_owner);
                     NotAccepted::LimitReached(reached)
                 }
             }),
@@ -147,6 +152,43 @@ impl Intake {
         let Some(notice) = self.notices.not_sent(&account, left, &sentences, others).await else {
             return responder.send(Response::NotAccepted(NotAccepted::TryLater));
         };
+        self.accept_notice(notice, responder);
+    }
+
+    /// Asks the owner of a destination whether he wants what an account forwards to him. `web`, which asks for it,
+    /// hears strangers: so the words are ours, the address is one of the account's, and it counts as a message of
+    /// the account.
+    async fn ask_consent(&self, account: AccountName, asked: Asked, responder: Responder<Service>) {
+        let refuse = |why| Response::NotAccepted(why);
+        let Asked { address, destination, link, language } = asked;
+        let Ok(address) = address.parse::<Address>() else {
+            return responder.send(refuse(NotAccepted::Forbidden));
+        };
+        let owner = match self.addresses.route(&address).await.as_deref() {
+            Ok(route) => match &route.leads_to {
+                Destination::Local(local) => Some(local.mailbox.account.clone()),
+                _ => None,
+            },
+            Err(_) => return responder.send(refuse(NotAccepted::TryLater)),
+        };
+        if owner.as_ref() != Some(&account) || !is_link(&link) {
+            warn!(event = "refused", what = "consent", %account, "neither address nor link may be made up");
+            return responder.send(refuse(NotAccepted::Forbidden));
+        }
+        let Some(mail) = self.notices.consent(&account, &address, (destination, &link), language) else {
+            return responder.send(refuse(NotAccepted::TryLater));
+        };
+        let size = match &mail.body {
+            Body::Inline(pieces) => pieces.iter().map(|piece| piece.len() as u64).sum(),
+            Body::Blob(_) => 0,
+        };
+        match self.count(&account, (mail.id, &mail.envelope), size).await {
+            Ok(()) => self.accept_notice(mail, responder),
+            Err(why) => responder.send(refuse(why)),
+        }
+    }
+
+    fn accept_notice(&self, notice: NewMessage, responder: Responder<Service>) {
         let (event, notes) = (noted::made(&notice, Door::Notice), self.notes.clone());
         self.queue.accept(notice, move |outcome| {
             responder.send(match outcome {
@@ -185,12 +227,29 @@ impl Intake {
             Verdict::Count(account) => {
                 let intake = self.clone();
                 tokio::spawn(async move {
-                    let verdict = intake.count(&account, &arrival, size).await;
+                    let verdict = intake.count(&account, (arrival.id, &arrival.envelope), size).await;
                     settle(verdict.map(|()| Some(account)), arrival, responder);
                 });
             }
         }
     }
+}
+
+/// What the owner of a destination is asked.
+struct Asked {
+    /// Of which address mail would come.
+    address: String,
+    destination: Address,
+    link: String,
+    language: Language,
+}
+
+/// Whether it can stand in a mail as a link to the page: see [`Request::AskConsent`].
+fn is_link(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| host.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '['))
+        && text.len() <= 500
+        && text.bytes().all(|octet| octet.is_ascii_graphic() && !b"<>\"".contains(&octet))
 }
 
 fn without_grant(arrival: &Arrival) -> NotAccepted {
@@ -282,7 +341,13 @@ pub fn take_in(
                 );
             }
         }
-        Request::Operator(_) => {}
+        Request::AskConsent { of, address, destination, link, language } => {
+            if let Some(account) = intake.redeem(&of) {
+                let (intake, asked) = (intake.clone(), Asked { address, destination, link, language });
+                tokio::spawn(async move { intake.ask_consent(account, asked, responder).await });
+            }
+        }
+        Request::Operator(_) | Request::AsOperator(..) => {}
     }
 }
 
@@ -341,4 +406,29 @@ fn not_accepted(problem: &queue::NotAccepted) -> Response {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_an_address_of_the_web_that_no_mail_program_reads_otherwise() {
+        for link in ["https://mail.pobox.example/c/AAAA_-", "http://127.0.0.1:8080/?x=1", "https://[::1]/"] {
+            assert!(is_link(link), "{link}");
+        }
+        let long = format!("https://x.example/{}", "a".repeat(500));
+        for other in [
+            "",
+            "javascript:alert(1)",
+            "https:// x",
+            "https://x\r\nBcc: y",
+            "https://<b>",
+            "https:///",
+            "ftp://x",
+            &long,
+        ] {
+            assert!(!is_link(other), "{other}");
+        }
+    }
 }

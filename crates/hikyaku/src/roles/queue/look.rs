@@ -8,7 +8,7 @@ use envelope::{AccountName, Address, Filter, QueueId, ReversePath, Walk};
 use link::Parcel;
 use link::services::queue::Response;
 use link::services::queue::operators::{
-    Answer, Details, Progress, RecipientDetails, RecipientState, Stats, Summary,
+    Answer, Details, NAMED_MAX, Progress, RecipientDetails, RecipientState, Stats, Summary,
 };
 use link::services::submit::Waiting;
 use queue::{Detail, Found, LoadError, Page, RecipientStatus, StoredBody};
@@ -20,7 +20,7 @@ pub fn find(queue: &Queue, filter: &Filter, walk: Walk) -> Answer {
     settle_replies(queue, filter, walk);
     let page = queue.search(filter, walk, Detail::Head);
     let progress = progress(&page);
-    let messages = page.found.into_iter().map(|found| summary(found.summary)).collect();
+    let messages = page.found.into_iter().map(summary).collect();
     Answer::Found { messages, progress }
 }
 
@@ -136,13 +136,21 @@ pub fn progress(page: &Page) -> Progress {
 }
 
 /// A line of the list.
-pub fn summary(found: queue::Summary) -> Summary {
+pub fn summary(found: Found) -> Summary {
+    let recipients = found.envelope.as_ref().map_or(&[][..], |envelope| envelope.recipients());
+    let to = found.picked.iter().filter_map(|number| recipients.get(*number as usize));
+    let to = to.take(NAMED_MAX).map(|recipient| recipient.address().clone()).collect();
+    line(found.summary, to)
+}
+
+fn line(found: queue::Summary, to: Vec<Address>) -> Summary {
     Summary {
         id: found.id,
         arrived: found.arrival,
         size: found.size,
         reverse_path: found.reverse_path,
         account: found.account,
+        to,
         waiting: found.waiting,
         in_hand: found.in_flight,
         done: found.done,
@@ -173,9 +181,12 @@ fn details(found: queue::Details) -> Details {
                 last_reply: state.last_reply.to_string(),
             }
         })
-        .collect();
+        .collect::<Vec<RecipientDetails>>();
     let forwarded_from = found.provenance.lineage.as_ref().map(|lineage| lineage.origin);
-    Details { summary: summary(found.summary), forwarded_from, recipients }
+    let waits = |state: &RecipientState| *state == RecipientState::Waiting;
+    let to = found.envelope.recipients().iter().zip(&recipients).filter(|(_, details)| waits(&details.state));
+    let to = to.take(NAMED_MAX).map(|(recipient, _)| recipient.address().clone()).collect();
+    Details { summary: line(found.summary, to), forwarded_from, recipients }
 }
 
 fn unreadable(problem: &LoadError) -> Answer {

@@ -1,5 +1,6 @@
 //! What the server itself writes: reports to senders of what became of their messages (RFC 3464), or to the
-//! postmaster where such a report could not be delivered; and notices to owners of accounts.
+//! postmaster where such a report could not be delivered; notices to owners of accounts; and what mailboxes
+//! answer while their owners are away.
 
 use std::fs::File;
 use std::net::IpAddr;
@@ -10,6 +11,8 @@ use envelope::{
     MessageWishes, Notify, Provenance, QueueId, Recipient, RecipientWishes, Return, ReversePath,
     TypedAddress,
 };
+use link::services::directory;
+use message::auto_reply::{self, AutoReply};
 use message::{Action, Notice, Occasion, Original, Report, ReportedRecipient, Status, Subject, language_of};
 use queue::{Body, Message, NewMessage, StoredBody};
 use time::{OffsetDateTime, UtcOffset};
@@ -66,7 +69,10 @@ impl RecipientReport {
     }
 }
 
-/// Writes reports and notices.
+/// Nobody is told what becomes of it.
+const NEVER: RecipientWishes = RecipientWishes { notify: Some(Notify::NEVER), original: None };
+
+/// Writes reports, notices and answers.
 #[derive(Clone)]
 pub struct Notices {
     addresses: KnownAddresses,
@@ -145,8 +151,7 @@ impl Notices {
         let mut new = new_message(id, Recipient::of_bounce(to), text, body_type)?;
         if occasion == Occasion::FailedNotice {
             // Wherever the postmaster has his mail forwarded to, it is the last word.
-            let silent = RecipientWishes { notify: Some(Notify::NEVER), original: None };
-            new.envelope = new.envelope.with_wishes(MessageWishes::default(), vec![silent]);
+            new.envelope = new.envelope.with_wishes(MessageWishes::default(), vec![NEVER]);
         }
         Some(new)
     }
@@ -185,6 +190,62 @@ impl Notices {
         others: u64,
     ) -> Option<NewMessage> {
         self.notice(account, Subject::NotSent { left, reason, remedy, others }).await
+    }
+
+    /// Asks the owner of a destination whether he wants what the account has forwarded to him from this address. If
+    /// it does not arrive, nobody is told: who typed the address sees it on the page.
+    pub fn consent(
+        &self,
+        account: &AccountName,
+        address: &Address,
+        (to, link): (Address, &str),
+        language: Language,
+    ) -> Option<NewMessage> {
+        let id = self.ids.next();
+        let text = Notice {
+            subject: Subject::Consent { address, link },
+            account,
+            language,
+            domain: &self.domain,
+            to: &to,
+            date: self.now(),
+            message_id: &self.message_id(id),
+        }
+        .to_message();
+        info!(event = "consent_asked", queue_id = %id, %account, to = %to);
+        let mut new = new_message(id, Recipient::of_consent(to), text, BodyType::SevenBit)?;
+        new.provenance.account = Some(account.clone());
+        new.envelope = new.envelope.with_wishes(MessageWishes::default(), vec![NEVER]);
+        Some(new)
+    }
+
+    /// What an account's mailbox answers to the sender of a message, as its owner is away.
+    pub fn auto_reply(
+        &self,
+        account: &AccountName,
+        sender: Address,
+        original: &auto_reply::Original,
+        reply: &directory::AutoReply,
+    ) -> Option<NewMessage> {
+        let id = self.ids.next();
+        let answer = AutoReply {
+            from: &reply.from,
+            to: &sender,
+            original,
+            subject: &reply.subject,
+            text: &reply.text,
+            language: reply.language,
+            date: self.now(),
+            message_id: &self.message_id(id),
+        };
+        let (text, smtputf8) = (answer.to_message(), answer.needs_smtputf8());
+        let to = vec![Recipient::of_auto_reply(sender)];
+        let envelope = Envelope::new(ReversePath::Null, to, BodyType::SevenBit, smtputf8).ok()?;
+        // If it does not arrive, that is nobody's trouble (RFC 3834 §4).
+        let envelope = envelope.with_wishes(MessageWishes::default(), vec![NEVER]);
+        let (provenance, body) =
+            (Provenance { account: Some(account.clone()), lineage: None }, Body::Inline(vec![text.into()]));
+        Some(NewMessage { id, envelope, provenance, arrival: unix_micros(), body })
     }
 
     async fn notice(&self, account: &AccountName, subject: Subject<'_>) -> Option<NewMessage> {

@@ -3,25 +3,47 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use directory::Actor;
+use link::grant::{GrantKey, OperatorGrant};
 use link::services::queue::Response;
 use link::services::queue::operators::{Answer, Question};
 use link::services::remote;
 use link::{Parcel, Responder};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::scheduler::Scheduler;
 use super::{Service, look, rule, tally};
+use crate::roles::unix_now;
 
-/// How long `remote` may take to say how it does.
+/// How long `remote` may take to say how it does, or what the DNS says.
 const REMOTE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Answers an operator, whose user id is `by`, without being waited for.
-pub fn answer(scheduler: &Arc<Scheduler>, question: Question, by: u32, responder: Responder<Service>) {
+/// Answers an operator without being waited for.
+pub fn answer(scheduler: &Arc<Scheduler>, question: Question, by: Actor, responder: Responder<Service>) {
     let scheduler = Arc::clone(scheduler);
     tokio::spawn(async move { responder.send(answer_to(scheduler, question, by).await) });
 }
 
-async fn answer_to(scheduler: Arc<Scheduler>, question: Question, by: u32) -> Parcel<Response> {
+/// Answers an operator who comes by the page, if the directory's grant is good for what he asks.
+pub fn answer_by_grant(
+    scheduler: &Arc<Scheduler>,
+    key: &GrantKey,
+    (grant, question): (OperatorGrant, Question),
+    responder: Responder<Service>,
+) {
+    let acts = matches!(question, Question::Act { .. } | Question::Resume(_));
+    match grant.redeem(key, unix_now()) {
+        Ok((account, may_act)) if may_act || !acts => {
+            answer(scheduler, question, Actor::Account(account.clone()), responder);
+        }
+        Ok((account, _)) => {
+            warn!(event = "refused", what = "grant", %account, "leave to look is no leave to act");
+        }
+        Err(problem) => warn!(event = "refused", what = "grant", %problem),
+    }
+}
+
+async fn answer_to(scheduler: Arc<Scheduler>, question: Question, by: Actor) -> Parcel<Response> {
     let queue = scheduler.queue.clone();
     let answer = match question {
         Question::Find { filter, walk } => blocking(move || look::find(&queue, &filter, walk)).await,
@@ -31,19 +53,25 @@ async fn answer_to(scheduler: Arc<Scheduler>, question: Question, by: u32) -> Pa
             blocking(move || tally::count(&queue, by, &filter, walk)).await
         }
         Question::Read(id) => {
-            info!(event = "read", queue_id = %id, by, "an operator reads a message");
+            info!(event = "read", queue_id = %id, %by, "an operator reads a message");
             let read = tokio::task::spawn_blocking(move || look::read(&queue, id)).await;
             return read.unwrap_or_else(|_| said(fault()));
         }
-        Question::Act { act, filter, walk } => rule::act(&scheduler, act, filter, walk, by).await,
+        Question::Act { act, filter, walk } => rule::act(&scheduler, act, filter, walk, &by).await,
         Question::Destinations => match ask_remote(&scheduler, remote::Request::Health).await {
             Some(remote::Response::Health(destinations)) => Answer::Destinations(destinations),
             _ => remote_is_silent(),
         },
         Question::Resume(destination) => {
-            info!(event = "resumed", destination, by, "an operator has a destination tried again");
+            info!(event = "resumed", destination, %by, "an operator has a destination tried again");
             match ask_remote(&scheduler, remote::Request::Resume(destination)).await {
                 Some(remote::Response::Done) => Answer::Done,
+                _ => remote_is_silent(),
+            }
+        }
+        Question::LookUp(questions) => {
+            match ask_remote(&scheduler, remote::Request::LookUp(questions)).await {
+                Some(remote::Response::LookedUp(answers)) => Answer::LookedUp(answers),
                 _ => remote_is_silent(),
             }
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use directory::Actor;
 use envelope::event::{What, Words};
 use envelope::{Filter, QueueId, Walk};
 use link::services::queue::operators::{Act, Answer, Progress};
@@ -24,12 +25,13 @@ use crate::roles::unix_now;
 /// How long one page of bounces may take, as each may have to ask for its reader's language.
 const PAGE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Does this with the next messages that are meant, because the operator with user id `by` says so.
-pub async fn act(scheduler: &Arc<Scheduler>, act: Act, filter: Filter, walk: Walk, by: u32) -> Answer {
+/// Does this with the next messages that are meant, because this operator says so.
+pub async fn act(scheduler: &Arc<Scheduler>, act: Act, filter: Filter, walk: Walk, by: &Actor) -> Answer {
     let (queue, notes) = (scheduler.queue.clone(), scheduler.notes.clone());
     if act == Act::Bounce {
         return bounce(scheduler, filter, walk, by).await;
     }
+    let by = by.clone();
     blocking(move || {
         look::settle_replies(&queue, &filter, walk);
         let page = queue.search(&filter, walk, Detail::Head);
@@ -49,7 +51,7 @@ pub async fn act(scheduler: &Arc<Scheduler>, act: Act, filter: Filter, walk: Wal
                 Act::Bounce => false,
             };
             if touched {
-                log(&notes, act, id, by);
+                log(&notes, act, id, &by);
             }
             done.count(found, touched);
         }
@@ -59,7 +61,7 @@ pub async fn act(scheduler: &Arc<Scheduler>, act: Act, filter: Filter, walk: Wal
 }
 
 /// Gives messages back to their senders: the recipients that wait and are meant fail.
-async fn bounce(scheduler: &Arc<Scheduler>, filter: Filter, walk: Walk, by: u32) -> Answer {
+async fn bounce(scheduler: &Arc<Scheduler>, filter: Filter, walk: Walk, by: &Actor) -> Answer {
     let queue = scheduler.queue.clone();
     let searched = tokio::task::spawn_blocking(move || {
         look::settle_replies(&queue, &filter, walk);
@@ -147,8 +149,8 @@ fn reason(last_reply: &str) -> String {
     }
 }
 
-fn log(notes: &EventNotes, act: Act, id: QueueId, by: u32) {
-    let whom = Words::new(&format!("uid {by}"));
+fn log(notes: &EventNotes, act: Act, id: QueueId, by: &Actor) {
+    let whom = Words::new(&by.to_string());
     let (event, what) = match act {
         // What comes of it is told.
         Act::Retry => ("retried", None),
@@ -157,7 +159,7 @@ fn log(notes: &EventNotes, act: Act, id: QueueId, by: u32) {
         Act::Bounce => ("bounced", Some(What::Bounced { by: whom })),
         Act::Remove => ("removed", Some(What::Removed { by: whom })),
     };
-    info!(event, queue_id = %id, by, "an operator rules");
+    info!(event, queue_id = %id, %by, "an operator rules");
     if let Some(what) = what {
         notes.note(noted::event(id, what));
     }
@@ -188,7 +190,7 @@ impl Done {
         {
             return Answer::Unavailable(format!("{problem}: what was ordered may not outlive a restart"));
         }
-        let touched = self.touched.into_iter().map(|found| look::summary(found.summary)).collect();
+        let touched = self.touched.into_iter().map(look::summary).collect();
         Answer::Acted { touched, untouched: self.untouched, in_hand: self.in_hand, progress }
     }
 }

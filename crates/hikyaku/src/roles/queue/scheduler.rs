@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tracing::{error, info};
 
 use super::attempt::Attempt;
+use super::auto_replies::AutoReplies;
 use super::delays::Delays;
 use super::families::shared::SharedFamilies;
 use super::noted;
@@ -55,6 +56,7 @@ pub struct Scheduler {
     pub outward: Outward,
     pub settings: ArcSwap<Settings>,
     pub notices: Notices,
+    pub auto_replies: AutoReplies,
     pub families: SharedFamilies,
     pub delays: Delays,
     pub ids: Ids,
@@ -78,6 +80,7 @@ impl Scheduler {
         let due = Arc::new(Notify::new());
         let waker = Arc::clone(&due);
         queue.set_waker(Box::new(move || waker.notify_one()));
+        let auto_replies = AutoReplies::new(queue.clone(), addresses.clone(), notices.clone(), notes.clone());
         Arc::new(Scheduler {
             queue,
             addresses,
@@ -87,6 +90,7 @@ impl Scheduler {
             outward: Outward::new(settings.remote_concurrency),
             settings: ArcSwap::from_pointee(settings),
             notices,
+            auto_replies,
             families: SharedFamilies::default(),
             delays: Delays::default(),
             ids,
@@ -139,7 +143,10 @@ impl Scheduler {
         }
         // Every place free means that nothing is in hand.
         let everything = u32::try_from(concurrency).unwrap_or(u32::MAX);
-        let in_hand = async { tokio::join!(places.acquire_many(everything), self.outward.stop()) };
+        let in_hand = async {
+            let _ = tokio::join!(places.acquire_many(everything), self.outward.stop());
+            self.auto_replies.finish().await;
+        };
         let _ = tokio::time::timeout(STOP_PATIENCE, in_hand).await;
     }
 

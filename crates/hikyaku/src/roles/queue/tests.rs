@@ -4,16 +4,18 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
 use bytes::Bytes;
 use envelope::event::{Delivery, Door, Event, ReportKind, What};
 use envelope::{
-    AccountName, Address, BodyType, Destination, Entitlement, Envelope, EnvelopeId, Language, Limit,
+    AccountName, Address, BodyType, Destination, Entitlement, Envelope, EnvelopeId, Filter, Language, Limit,
     LimitReached, LocalAddress, Mailbox, MessageWishes, Notify as When, Provenance, Recipient,
-    RecipientWishes, Return, ReversePath, Sender, SendingLimit, TypedAddress,
+    RecipientWishes, Return, ReversePath, Sender, SendingLimit, TypedAddress, Walk,
 };
-use link::grant::{GrantKey, RelayGrant};
+use link::grant::{GrantKey, OperatorGrant, RelayGrant};
 use link::services::directory::{self, Directory, NotCounted, Route};
 use link::services::local::{self, Delivered, Done, Forward, Local, Outcome};
+use link::services::queue::operators::{Act, Answer, Question};
 use link::services::queue::{Arrival, NotAccepted, Response};
 use link::services::remote::{self, Remote};
 use link::{Parcel, Responder};
@@ -43,6 +45,10 @@ struct Fellows {
     events: Vec<Event>,
     /// Why nothing is counted.
     not_counted: Option<NotCounted>,
+    /// Who is away.
+    away: Vec<AccountName>,
+    /// Whether such an account answers was asked of these.
+    to_answer: Vec<directory::ToAnswer>,
     /// Why nothing is delivered to an address now.
     deferred: HashMap<String, String>,
 }
@@ -52,6 +58,7 @@ type Shared = Arc<Mutex<Fellows>>;
 struct House {
     queue: Queue,
     intake: Intake,
+    scheduler: Arc<Scheduler>,
     /// Names as `smtp` gives them, which are not the queue's own.
     arriving: Ids,
     fellows: Shared,
@@ -99,7 +106,10 @@ fn answer_directory(fellows: &Shared, request: directory::Request) -> directory:
                 None if elsewhere => Destination::Elsewhere,
                 None => Destination::NoSuchMailbox,
             };
-            directory::Response::Routed(Route { leads_to, orders: None })
+            let away =
+                fellows.done.get(&address.to_string()).filter(|(account, _)| fellows.away.contains(account));
+            let away = away.map(|_| directory::Away { from: 0, until: u64::MAX });
+            directory::Response::Routed(Route { leads_to, orders: None, away })
         }
         directory::Request::Language(_) => directory::Response::Language(Language::En),
         directory::Request::Count { account, recipients, size } => match fellows.not_counted {
@@ -109,6 +119,13 @@ fn answer_directory(fellows: &Shared, request: directory::Request) -> directory:
                 directory::Response::Counted
             }
         },
+        directory::Request::AutoReply(whom) => {
+            let (from, language) = (whom.at.clone(), Language::En);
+            fellows.to_answer.push(*whom);
+            let (subject, text) = (String::new(), "I am away.\n".into());
+            let reply = directory::AutoReply { from, subject, text, language };
+            directory::Response::AutoReply(Box::new(reply))
+        }
         directory::Request::Note(events) => {
             fellows.events.extend(events);
             directory::Response::Done
@@ -220,9 +237,9 @@ impl House {
         let (stop, stopping) = watch::channel(false);
         let callees = Callees { addresses: known, local, remote, notes };
         let scheduler = Scheduler::new(queue.clone(), callees, settings, notices, ids);
-        tokio::spawn(scheduler.run(stopping));
+        tokio::spawn(Arc::clone(&scheduler).run(stopping));
         let arriving = Ids(Arc::new(Mutex::new(QueueIds::new(2))));
-        House { queue, intake, arriving, fellows, key, stop, _spool: spool }
+        House { queue, intake, scheduler, arriving, fellows, key, stop, _spool: spool }
     }
 
     /// Takes in a message with no regard to who may send it.
@@ -311,6 +328,111 @@ async fn an_account_sees_its_own_waiting_mail_by_its_grant() {
     }
     assert!(ask(Role::Submit, grant(&GrantKey::new([9; 32]), "abc")).await.is_err());
     assert!(ask(Role::Smtp, grant(&house.key, "abc")).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_has_somebody_asked_in_our_words_and_only_about_an_address_of_the_account() {
+    let house = House::open(&[(ABC, "abc", kept()), (XYZ, "xyz", kept())]).await;
+    let ask = async |as_web: bool, key: &GrantKey, address: &str, link: &str| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        match as_web {
+            true => tokio::spawn(answer_web(Arc::clone(&house.scheduler), house.intake.clone(), theirs)),
+            false => tokio::spawn(answer_role(house.intake.clone(), theirs, Role::Smtp)),
+        };
+        let client: Client<Service> = Client::new(PATIENCE);
+        client.attach(ours, || {}).unwrap();
+        let sender = Sender { account: account("abc"), entitlement: Entitlement::Authentication };
+        let of = RelayGrant::issue(key, sender, crate::roles::unix_now());
+        let (address, destination) = (address.to_owned(), self::address(XYZ));
+        let (link, language) = (link.to_owned(), Language::Ja);
+        let asked = Request::AskConsent { of, address, destination, link, language };
+        client.call(Parcel::from(asked)).await.map(|answer| answer.value)
+    };
+    let (forged, link) = (GrantKey::new([9; 32]), "https://mail.pobox.example/consent?link=x");
+    assert!(ask(false, &house.key, ABC, link).await.is_err());
+    assert!(ask(true, &forged, ABC, link).await.is_err());
+    for (address, link) in [
+        (XYZ, link),
+        ("a@elsewhere.example", link),
+        ("Buy this now!", link),
+        (ABC, "javascript:x"),
+        (ABC, "https://x\r\ny"),
+    ] {
+        let refused = ask(true, &house.key, address, link).await;
+        assert!(matches!(refused, Ok(Response::NotAccepted(NotAccepted::Forbidden))), "{refused:?}");
+    }
+    let reached = LimitReached { which: SendingLimit::MessagesPerDay, most: 1, until: None };
+    let over = NotCounted::LimitReached { reached, tell_owner: false };
+    house.fellows.lock().unwrap().not_counted = Some(over);
+    let refused = ask(true, &house.key, ABC, link).await;
+    assert!(matches!(refused, Ok(Response::NotAccepted(NotAccepted::LimitReached(_)))), "{refused:?}");
+    house.fellows.lock().unwrap().not_counted = None;
+    assert!(house.all_handed().await.is_empty());
+
+    let asked = ask(true, &house.key, ABC, link).await;
+    assert!(matches!(asked, Ok(Response::Accepted(_))), "{asked:?}");
+    let handed = house.all_handed().await;
+    let [mail] = &handed[..] else { panic!("{handed:?}") };
+    assert_eq!((&*mail.to, &*mail.reverse_path), (XYZ, "<>"));
+    assert!(mail.text.contains("\r\nFrom: Postmaster <postmaster@pobox.example>\r\n"), "{}", mail.text);
+    let (_, body) = mail.text.split_once("\r\n\r\n").unwrap();
+    let body = base64::prelude::BASE64_STANDARD.decode(body.replace("\r\n", "")).unwrap();
+    assert_eq!(String::from_utf8(body).unwrap().matches(link).count(), 2);
+    let counted = &house.fellows.lock().unwrap().counted;
+    assert!(matches!(&counted[..], [(by, 1, _)] if *by == account("abc")), "{counted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_of_the_page_looks_and_acts_by_his_grant_and_the_page_may_do_nothing_else() {
+    let house = House::open(&[(JOE, "joe", kept())]).await;
+    house.fellows.lock().unwrap().deferred = [(JOE.to_owned(), "not now".to_owned())].into();
+    let id = house.accept_of(None, envelope(ABC, &[JOE]), unix_micros());
+    house.queue.flush().unwrap();
+    let ask = async |as_web: bool, request: Request| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        match as_web {
+            true => tokio::spawn(answer_web(Arc::clone(&house.scheduler), house.intake.clone(), theirs)),
+            false => tokio::spawn(answer_role(house.intake.clone(), theirs, Role::Smtp)),
+        };
+        let client: Client<Service> = Client::new(PATIENCE);
+        client.attach(ours, || {}).unwrap();
+        client.call(Parcel::from(request)).await.map(|answer| answer.value)
+    };
+    let grant = |key: &GrantKey, may_act, now| OperatorGrant::issue(key, account("root"), may_act, now);
+    let (now, forged) = (crate::roles::unix_now(), GrantKey::new([9; 32]));
+    let hold = || Question::Act { act: Act::Hold, filter: Filter::default(), walk: Walk::default() };
+
+    let stats = ask(true, Request::AsOperator(grant(&house.key, false, now), Question::Stats)).await;
+    assert!(matches!(stats, Ok(Response::Operator(Answer::Stats(_)))), "{stats:?}");
+    for refused in [
+        Request::AsOperator(grant(&house.key, false, now), hold()),
+        Request::AsOperator(grant(&house.key, false, now), Question::Resume("there.example".into())),
+        Request::AsOperator(grant(&forged, true, now), Question::Stats),
+        Request::AsOperator(grant(&house.key, true, now - 61), Question::Stats),
+        Request::Operator(Question::Stats),
+        Request::Discard(id),
+    ] {
+        assert!(ask(true, refused.clone()).await.is_err(), "{refused:?}");
+    }
+    assert!(ask(false, Request::AsOperator(grant(&house.key, true, now), Question::Stats)).await.is_err());
+
+    let held = ask(true, Request::AsOperator(grant(&house.key, true, now), hold())).await;
+    assert!(matches!(held, Ok(Response::Operator(_))), "{held:?}");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let noted = house
+            .fellows
+            .lock()
+            .unwrap()
+            .events
+            .iter()
+            .any(|event| matches!(&event.what, What::Held { by } if by.to_string() == "account root"));
+        if noted {
+            break;
+        }
+        assert!(Instant::now() < deadline, "who held it was not noted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -612,4 +734,71 @@ async fn the_record_hears_what_became_of_a_message_and_of_those_that_came_of_it(
     let accepted = find(&|what| matches!(what, What::Accepted(accepted) if accepted.door == door));
     assert_eq!(accepted.queue_id, Some(*report));
     assert_eq!((delivered("joe"), events.len()), (*report, 8));
+}
+
+/// Waits for an event of this kind, and gives the message that it names.
+async fn named_by(house: &House, find: impl Fn(&What) -> Option<QueueId>) -> QueueId {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(id) = house.fellows.lock().unwrap().events.iter().find_map(|event| find(&event.what)) {
+            return id;
+        }
+        assert!(Instant::now() < deadline, "{:#?}", house.fellows.lock().unwrap().events);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_answers_while_its_owner_is_away_and_its_answer_is_not_answered() {
+    let house = House::open(&[(ABC, "abc", kept()), (XYZ, "xyz", kept())]).await;
+    house.fellows.lock().unwrap().away = vec![account("abc"), account("xyz")];
+    let of = house.accept_of(Some(account("xyz")), envelope(XYZ, &[ABC]), unix_micros());
+    let reply = named_by(&house, |what| match what {
+        What::AutoReplied { id, .. } => Some(*id),
+        _ => None,
+    })
+    .await;
+    let mailbox = Delivery::Mailbox(account("xyz"));
+    named_by(&house, |what| matches!(what, What::Delivered { to, .. } if *to == mailbox).then_some(reply))
+        .await;
+    let handed = house.all_handed().await;
+    let [original, answer] = &handed[..] else { panic!("{handed:#?}") };
+    assert_eq!((&*original.to, &*answer.to, &*answer.reverse_path), (ABC, XYZ, "<>"));
+    assert!(answer.text.contains("Auto-Submitted: auto-replied\r\n"), "{}", answer.text);
+    assert!(answer.text.ends_with("\r\n\r\nI am away.\r\n"), "{}", answer.text);
+    let fellows = house.fellows.lock().unwrap();
+    let asked: Vec<String> = fellows.to_answer.iter().map(|whom| whom.sender.to_string()).collect();
+    assert_eq!(asked, [XYZ]);
+    let made = |event: &&Event| event.queue_id == Some(reply) && event.what.relative() == Some(of);
+    let made = fellows.events.iter().find(made).unwrap();
+    let What::Accepted(accepted) = &made.what else { panic!("{made:?}") };
+    assert_eq!((accepted.door, &accepted.account), (Door::AutoReply { of }, &Some(account("abc"))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_away_has_nothing_asked_and_nobody_answers_without_a_sender_or_himself() {
+    let house = House::open(&[(ABC, "abc", kept()), (XYZ, "xyz", kept())]).await;
+    house.fellows.lock().unwrap().away = vec![account("abc")];
+    house.accept("u@elsewhere.example", &[XYZ]);
+    house.accept("", &[ABC]);
+    house.accept("mailer-daemon@elsewhere.example", &[ABC]);
+    house.accept_of(Some(account("abc")), envelope(ABC, &[ABC]), unix_micros());
+    assert_eq!(house.all_handed().await.len(), 4);
+    house.accept("u@elsewhere.example", &[ABC]);
+    named_by(&house, |what| match what {
+        What::AutoReplied { id, .. } => Some(*id),
+        _ => None,
+    })
+    .await;
+    assert_eq!(house.fellows.lock().unwrap().to_answer.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_kept_in_the_mailbox_is_not_answered() {
+    let forwards = forwarding(JOE, &[XYZ], false);
+    let house = House::open(&[(ABC, "abc", forwards), (XYZ, "xyz", kept())]).await;
+    house.fellows.lock().unwrap().away = vec![account("abc")];
+    house.accept("u@elsewhere.example", &[ABC]);
+    assert_eq!(house.all_handed().await.len(), 2);
+    assert!(house.fellows.lock().unwrap().to_answer.is_empty());
 }

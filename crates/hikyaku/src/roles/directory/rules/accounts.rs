@@ -24,7 +24,7 @@ impl Desk {
         Ok(self.store.account(name)?.ok_or_else(|| ChangeError::NoSuchAccount(name.clone()))?)
     }
 
-    pub(super) fn account_facts(
+    pub(in crate::roles::directory) fn account_facts(
         &self,
         name: &AccountName,
         runtime: &Handle,

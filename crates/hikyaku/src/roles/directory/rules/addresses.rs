@@ -6,7 +6,7 @@ use std::path::Path;
 use directory::{Actor, Extension, INSTRUCTIONS_MAX, Label, NotAnExtension, StoreError};
 use envelope::{AccountName, Address, Destination, Plan, PlanName};
 use link::services::directory::{AddressChange, AddressEntry, AddressFacts, InForce, Text};
-use local::dot_qmail::{self, ForwardTo, Instruction, Instructions, Limits, Problem};
+use local::dot_qmail::{self, Form, ForwardTo, Instruction, Instructions, Limits, Problem};
 
 use super::Refused;
 use crate::roles::directory::Desk;
@@ -105,7 +105,11 @@ impl Desk {
     }
 
     /// Gives whether there were no instructions before.
-    pub(super) fn set_address(&self, change: AddressChange, who: &Actor) -> Result<bool, Refused> {
+    pub(in crate::roles::directory) fn set_address(
+        &self,
+        change: AddressChange,
+        who: &Actor,
+    ) -> Result<bool, Refused> {
         let AddressChange { address, text, label } = change;
         let label: Option<Label> = label.map(|label| label.parse()).transpose()?;
         let Own { account, extension } = self.own_instructions(&address)?;
@@ -122,6 +126,10 @@ impl Desk {
                 self.check_for_circle(&account, &extension, &checked, &also)
             };
             new = self.store.set_instructions(&account, &extension, &text, check, who)?;
+            // An operator has the last word: whom he lets it forward to may be asked again.
+            let form = Form::read(text.as_bytes());
+            let on = form.destinations.iter().filter_map(|(address, on)| on.then_some(address));
+            self.store.forget_declined(&account, on, who)?;
         }
         if let Some(label) = label {
             self.store.set_instructions_label(&account, &extension, Some(&label), who)?;
@@ -218,28 +226,42 @@ impl Desk {
         instructions: &Instructions,
         also: &HashSet<String>,
     ) -> Result<(), String> {
+        match self.goes_in_a_circle(account, extension, instructions, also) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(
+                "the address forwards to itself and nowhere else, so its mail would go round in a circle and come \
+                 back to its senders; name another destination, or keep the mail in the mailbox (--keep, or a line \
+                 ./Maildir/)"
+                    .into(),
+            ),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Whether by these instructions mail goes back to them, and nowhere else. `also` are the files of
+    /// instructions that will be there too.
+    pub(in crate::roles::directory) fn goes_in_a_circle(
+        &self,
+        account: &AccountName,
+        extension: &Extension,
+        instructions: &Instructions,
+        also: &HashSet<String>,
+    ) -> Result<bool, StoreError> {
         let file = extension.file_name();
         let mut forwards = 0;
         for instruction in instructions {
             match instruction {
                 Instruction::ForwardOnly => {}
                 Instruction::Forward(ForwardTo::Address(to)) => {
-                    let leads_to =
-                        self.file_in_force(account, to, also).map_err(|error| error.to_string())?;
-                    if leads_to.as_ref() != Some(&file) {
-                        return Ok(());
+                    if self.file_in_force(account, to, also)?.as_ref() != Some(&file) {
+                        return Ok(false);
                     }
                     forwards += 1;
                 }
-                _ => return Ok(()),
+                _ => return Ok(false),
             }
         }
-        if forwards == 0 {
-            return Ok(());
-        }
-        Err("the address forwards to itself and nowhere else, so its mail would go round in a circle and come back to \
-             its senders; name another destination, or keep the mail in the mailbox (--keep, or a line ./Maildir/)"
-            .into())
+        Ok(forwards > 0)
     }
 
     /// The file of the instructions that would count for an address of this account; none if it is not his,

@@ -13,6 +13,7 @@ use queue::{NewMessage, RecipientOutcome, StoredBody};
 use tracing::{info, warn};
 
 use super::{Attempt, joined, status_in};
+use crate::roles::queue::auto_replies::Arrived;
 use crate::roles::queue::families::Copy;
 use crate::roles::queue::families::shared::Reservation;
 use crate::roles::queue::forwards;
@@ -208,6 +209,17 @@ impl Attempt<'_> {
             self.note_delivered(number, to);
         }
         self.settled.push(settled);
+        if in_mailbox && self.away.contains(&number) {
+            self.answer(number, &by, &account);
+        }
+    }
+
+    /// Has the sender answered, as the mailbox's owner is away.
+    fn answer(&self, number: u32, by: &Address, account: &AccountName) {
+        let original = self.wishes(number).original.as_ref();
+        if let Some(arrived) = Arrived::new(self.message, account, by, original) {
+            self.scheduler.auto_replies.consider(arrived);
+        }
     }
 
     /// Makes the new messages for what `by` forwards; gives what its sender is told of it, if he wants to know
