@@ -12,6 +12,7 @@ mod hikyaku;
 mod interrupt;
 mod limits;
 mod mailboxes;
+mod pages;
 mod peers;
 mod pop3_load;
 mod pop3_turn;
@@ -40,6 +41,7 @@ use smtp_load::{Connections, Load};
 
 const OURS: &str = "Hikyaku";
 const CALLS: &str = "2 KiB, one after the other";
+const MEMBERS: &str = "100 members, 200 requests/s";
 const HANGING: &str = "relayed beside a destination that hangs, of the rate without it";
 
 /// What to measure.
@@ -78,6 +80,8 @@ enum Part {
     Rcpt,
     /// `sendmail -t`, one call after the other.
     Sendmail,
+    /// SMTP, while members are at their pages.
+    Pages,
     /// POP3.
     Pop3,
     /// What the disk and the load generator could do.
@@ -186,6 +190,9 @@ impl Bench {
         }
         if self.wants(Part::Sendmail) {
             self.sendmail(program)?;
+        }
+        if self.wants(Part::Pages) {
+            self.pages(program)?;
         }
         let smtp = self.wants(Part::Accept) || self.wants(Part::Deliver);
         if !smtp && !self.wants(Part::Pop3) {
@@ -308,6 +315,34 @@ impl Bench {
             let ours = sendmail::starts(program, "newaliases", calls);
             self.note("process starts/s", "one after the other", OURS, round, ours);
             self.note("process starts/s", "one after the other", "/bin/true", round, nothing);
+        }
+        Ok(())
+    }
+
+    /// Our server against itself: members are at their pages, or not.
+    fn pages(&mut self, program: &Path) -> anyhow::Result<()> {
+        let pages = pages::prepare(program, &self.place.join("pages"))?;
+        // The disk is not to be busy with our preparations while a server is measured.
+        rustix::fs::sync();
+        let load = Load {
+            sessions: SESSIONS[2],
+            messages: 2 * self.scale.messages[2],
+            connections: Connections::Kept,
+            domain: mailboxes::DOMAIN,
+        };
+        for round in 1..=self.rounds {
+            match pages.take(load) {
+                Ok(turn) => {
+                    let mut note = |measure, value| {
+                        self.note(measure, MEMBERS, OURS, round, Ok(value));
+                    };
+                    note("mail delivered beside members, of the rate without them", turn.mail);
+                    note("pages/s", turn.requests);
+                    note("ms to a page, half of them", turn.median);
+                    note("ms to a page, 99 in 100", turn.most);
+                }
+                Err(problem) => self.note("mail beside members", MEMBERS, OURS, round, Err(problem)),
+            }
         }
         Ok(())
     }

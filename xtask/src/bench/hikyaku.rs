@@ -114,6 +114,27 @@ pub fn prepare_programs(program: &Path, directory: &Path, account: &str) -> anyh
     Ok(server)
 }
 
+/// A server with the mailboxes of the loads, and members who come to their pages at the second address.
+///
+/// # Errors
+/// If it cannot be set up.
+pub fn prepare_pages(
+    program: &Path,
+    directory: &Path,
+    members: &[String],
+) -> anyhow::Result<(Server, SocketAddr)> {
+    let mut server = configure(program, directory, super::OURS)?;
+    let (config, http) = (directory.join(CONFIG), free_address()?);
+    let text = fs::read_to_string(&config)?;
+    fs::write(&config, text.replacen("[listen]\n", &format!("[listen]\nhttp = [\"{http}\"]\n"), 1))?;
+    for name in mailboxes::all_names().into_iter().chain(members.iter().cloned()) {
+        let maildir = add_account(program, &config, &name, &server.log)
+            .with_context(|| format!("the account {name}"))?;
+        server.maildirs.insert(name, maildir);
+    }
+    Ok((server, http))
+}
+
 /// The server by its SMTP address, and its POP3 address.
 fn set_up(program: &Path, directory: &Path, name: &'static str) -> anyhow::Result<(Server, SocketAddr)> {
     fs::create_dir_all(directory)?;

@@ -27,6 +27,20 @@ pub struct Turn {
 /// # Errors
 /// If it refuses a message, or does not deliver each exactly once.
 pub fn take(server: &Server, load: Load) -> anyhow::Result<Turn> {
+    Ok(take_beside(server, load, || Ok(()), Ok)?.0)
+}
+
+/// The same, while something else goes on: `begin` begins it before anything is measured, and `end` ends it while
+/// the server still runs.
+///
+/// # Errors
+/// As [`take`], or if what goes on fails.
+pub fn take_beside<B, E>(
+    server: &Server,
+    load: Load,
+    begin: impl FnOnce() -> anyhow::Result<B>,
+    end: impl FnOnce(B) -> anyhow::Result<E>,
+) -> anyhow::Result<(Turn, E)> {
     let mut maildirs = Vec::new();
     for mailbox in load.mailboxes() {
         let maildir = server.maildir(&mailbox)?;
@@ -41,6 +55,7 @@ pub fn take(server: &Server, load: Load) -> anyhow::Result<Turn> {
     warm_up.send(server.address, &server.log, deadline())?;
     arrivals.wait_for(warm_up.messages, deadline())?;
 
+    let beside = begin()?;
     let cpu = running.cpu();
     let begin = Instant::now();
     let accepted = load.send(server.address, &server.log, deadline())?;
@@ -48,12 +63,14 @@ pub fn take(server: &Server, load: Load) -> anyhow::Result<Turn> {
     let delivered = begin.elapsed();
     std::thread::sleep(REST);
     let cpu = running.cpu() - cpu;
+    let beside = end(beside)?;
     let messages = load.messages as f64;
-    Ok(Turn {
+    let turn = Turn {
         accepted: messages / accepted.as_secs_f64(),
         delivered: messages / delivered.as_secs_f64(),
         cpu: cpu.as_secs_f64() * 1000.0 / messages,
-    })
+    };
+    Ok((turn, beside))
 }
 
 /// Messages per second to a `sink` that keeps nothing: what the generator can do by itself.
