@@ -58,6 +58,9 @@ fn version_and_help_are_there_for_every_command() {
                 "app-password",
                 "windows",
                 "welcome",
+                "link",
+                "second-factor",
+                "sessions",
                 "suspend",
                 "receive-only",
                 "resume",
@@ -107,8 +110,17 @@ fn try_stays_and_every_other_command_works_on_it() {
     eventually("it is ready", Duration::from_secs(30), || {
         said().lines().any(|line| line == "ready").then_some(())
     });
-    for line in ["abc-try", "xyz-try", "shop.example", "curl", "swaks", "bin/sendmail -t", "HIKYAKU_CONFIG="]
-    {
+    for line in [
+        "abc-try",
+        "xyz-try",
+        "shop.example",
+        "curl",
+        "swaks",
+        "bin/sendmail -t",
+        "HIKYAKU_CONFIG=",
+        "page         http://localhost:",
+        "/welcome?link=",
+    ] {
         assert!(said().contains(line), "no {line} in:\n{}", said());
     }
     let config = dir.join("hikyaku.toml");
@@ -383,7 +395,7 @@ fn a_second_server_on_the_same_data_is_refused() {
     let text = fs::read_to_string(&house.config).unwrap();
     let other = free_base();
     let mut moved = text;
-    for standard in [25, 110, 465, 587, 995] {
+    for standard in [25, 80, 110, 443, 465, 587, 995] {
         moved = moved.replace(&format!(":{}\"", house.base + standard), &format!(":{}\"", other + standard));
     }
     let config = house.dir.path().join("other.toml");
@@ -394,7 +406,7 @@ fn a_second_server_on_the_same_data_is_refused() {
     // The first one is none the worse.
     assert!(house.send("abc@pobox.example", "still here").starts_with("250"));
     house.wait_for_messages("abc", 1);
-    assert_eq!(house.ran(&["check"], "").matches("answers at").count(), 5);
+    assert_eq!(house.ran(&["check"], "").matches("answers at").count(), 6);
 }
 
 #[test]
@@ -514,7 +526,11 @@ fn init_makes_all_that_a_server_needs() {
     let config = dir.path().join("etc/hikyaku.toml");
     let mut init = hikyaku(&INIT);
     init.arg("--data").arg(dir.path().join("data")).env("HIKYAKU_CONFIG", &config);
-    assert!(run(&mut init, "").good().contains("operator account postmaster, password "));
+    let made = run(&mut init, "").good();
+    assert!(
+        made.contains("operator account postmaster, password ") && made.contains("/welcome?link="),
+        "{made}"
+    );
     let shown = run(hikyaku(&["account", "show", "postmaster"]).env("HIKYAKU_CONFIG", &config), "").good();
     assert!(shown.contains("operator  yes"), "{shown}");
 }

@@ -19,8 +19,8 @@ use tempfile::TempDir;
 use crate::wire::Wire;
 
 /// The roles of a running server.
-pub const ROLES: [&str; 9] =
-    ["directory", "keys", "local", "maildrop", "pop3", "queue", "remote", "smtp", "submit"];
+pub const ROLES: [&str; 10] =
+    ["directory", "keys", "local", "maildrop", "pop3", "queue", "remote", "smtp", "submit", "web"];
 
 /// How long a server may take to be ready, on a machine that is busy with other tests.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -78,7 +78,7 @@ impl House {
             "hostname = \"mail.pobox.example\"\n\
              domain = \"pobox.example\"\n\
              data = \"{}\"\n\
-             [listen]\nsmtp = {}\nsubmission = {}\nsubmissions = {}\npop3 = {}\npop3s = {}\n\
+             [listen]\nsmtp = {}\nsubmission = {}\nsubmissions = {}\npop3 = {}\npop3s = {}\nhttps = {}\nhttp = {}\n\
              [log]\nformat = \"json\"\n\
              [users]\nshared = true\n\
              {remote}\n{lines}\n",
@@ -88,6 +88,8 @@ impl House {
             at(465),
             at(110),
             at(995),
+            at(443),
+            at(80),
         );
         fs::write(&self.config, text).unwrap();
     }
@@ -160,6 +162,16 @@ impl House {
     pub fn pop3(&self) -> u16 {
         self.base + 110
     }
+    pub fn https(&self) -> u16 {
+        self.base + 443
+    }
+
+    /// The port of the pages, without TLS.
+    pub fn http(&self) -> u16 {
+        self.base + 80
+    }
+
+    /// The port of POP3, TLS from the first octet.
     pub fn pop3s(&self) -> u16 {
         self.base + 995
     }

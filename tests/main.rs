@@ -4,16 +4,27 @@
 // What stands around the tests may panic as they do: that is how a test fails.
 #![allow(clippy::unwrap_used)]
 
+mod absence;
 mod addresses;
+mod browser;
 mod clients;
 mod command_line;
 mod dialogues;
 mod documents;
 mod forwarding;
 mod house;
+mod http;
+mod keys;
 mod killing;
 mod limits;
 mod mailboxes;
+mod page;
+mod page_addresses;
+mod page_api;
+mod page_http;
+mod page_permissions;
+mod page_record;
+mod page_sessions;
 mod privileges;
 mod programs;
 mod promises;

@@ -95,6 +95,7 @@ fn started_as_root_each_role_has_a_user_of_its_own() {
     );
     let password =
         made.split("password ").nth(1).and_then(|rest| rest.lines().next()).expect("a password").to_string();
+    assert!(made.contains("https://mail.pobox.example/welcome?link="), "{made}");
     place.move_to_high_ports();
     // Without a server: what root makes here belongs to the roles.
     place.ran(&["account", "add", "abc"], "abc-try\n");
@@ -279,9 +280,15 @@ impl Place {
         let file = self.dir.path().join("hikyaku.toml");
         let mut text = fs::read_to_string(&file).unwrap();
         text.push_str("\n[log]\nformat = \"json\"\n[listen]\n");
-        for (door, standard) in
-            [("smtp", 25), ("submission", 587), ("submissions", 465), ("pop3", 110), ("pop3s", 995)]
-        {
+        for (door, standard) in [
+            ("smtp", 25),
+            ("submission", 587),
+            ("submissions", 465),
+            ("pop3", 110),
+            ("pop3s", 995),
+            ("https", 443),
+            ("http", 80),
+        ] {
             text.push_str(&format!("{door} = [\"127.0.0.1:{}\"]\n", self.base + standard));
         }
         fs::write(file, text).unwrap();

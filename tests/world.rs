@@ -1,14 +1,17 @@
 //! Mail to other hosts and from them: a name server with real zones, and receivers on loopback, of ours
 //! where they have to misbehave, otherwise Postfix and Exim as Debian has them.
 
+mod absence;
 mod both_ways;
 mod catcher;
+mod consent;
 mod customers;
 mod dns;
 mod exim;
 mod killing;
 mod manners;
 mod postfix;
+mod record;
 mod routes;
 mod sink;
 

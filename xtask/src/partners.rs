@@ -42,6 +42,7 @@ const PARTNERS: &[Partner] = &[
     Partner { package: "mblaze", sign: Program("mlist") },
     Partner { package: "openssl", sign: Program("openssl") },
     Partner { package: "python3", sign: Program("python3") },
+    Partner { package: "python3-venv", sign: Loads(&["python3", "-c", "import venv, ensurepip"]) },
     // Those that call sendmail.
     Partner { package: "php-cli", sign: Program("php") },
     Partner {
@@ -59,6 +60,14 @@ const PARTNERS: &[Partner] = &[
     Partner { package: "mutt", sign: Program("mutt") },
     Partner { package: "git", sign: File("/usr/bin/git") },
     Partner { package: "git-email", sign: File("/usr/lib/git-core/git-send-email") },
+    // The browser, what drives it, and Japanese to see.
+    Partner { package: "chromium", sign: Program("chromium") },
+    Partner { package: "nodejs", sign: Program("node") },
+    Partner { package: "npm", sign: Program("npm") },
+    Partner {
+        package: "fonts-ipafont-gothic",
+        sign: File("/usr/share/fonts/opentype/ipafont-gothic/ipag.ttf"),
+    },
 ];
 
 /// What Exim needs, which is not installed itself.
@@ -81,8 +90,64 @@ pub const EXIM_USER: &str = "Debian-exim";
 /// If something is missing and this user may not install it, or apt fails.
 pub fn install() -> anyhow::Result<()> {
     apt::install(|| missing(PARTNERS))?;
+    browser_modules()?;
+    python_modules()?;
     // Its tests are for root alone, as its parts have a user of their own.
     if rustix::process::geteuid().is_root() { exim().map(drop) } else { Ok(()) }
+}
+
+/// What drives the browser, by npm: in the versions that `tests/browser` names.
+///
+/// # Errors
+/// If npm cannot install it.
+pub fn browser_modules() -> anyhow::Result<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    let (wanted, place) = (workspace.join("tests/browser"), workspace.join("target/partners/browser"));
+    let lock =
+        std::fs::read(wanted.join("package-lock.json")).context("tests/browser has a package-lock.json")?;
+    // npm writes this one when all else is there.
+    let is_there = place.join("node_modules/.package-lock.json").is_file()
+        && std::fs::read(place.join("package-lock.json")).is_ok_and(|last| last == lock);
+    if !is_there {
+        std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+        for file in ["package.json", "package-lock.json"] {
+            std::fs::copy(wanted.join(file), place.join(file))
+                .with_context(|| format!("cannot copy {file}"))?;
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&place);
+        if !npm.status().context("cannot run npm")?.success() {
+            bail!("npm could not install what drives the browser: tests/browser/package.json names it");
+        }
+    }
+    Ok(place)
+}
+
+/// What the test of the API checks it with, by pip in a Python of its own: in the versions that `tests/python` names.
+///
+/// # Errors
+/// If pip cannot install it.
+pub fn python_modules() -> anyhow::Result<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    let (wanted, place) =
+        (workspace.join("tests/python/requirements.txt"), workspace.join("target/partners/python"));
+    // Copied when all is there.
+    let (last, pip) = (place.join("requirements.txt"), place.join("bin/pip"));
+    let text = std::fs::read(&wanted).context("tests/python has a requirements.txt")?;
+    if std::fs::read(&last).is_ok_and(|last| last == text) {
+        return Ok(place);
+    }
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv"]).arg(&place);
+    let mut install = Command::new(pip);
+    install.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&wanted);
+    for command in [&mut venv, &mut install] {
+        if !command.status().with_context(|| format!("cannot run {command:?}"))?.success() {
+            bail!("pip could not install what tests/python/requirements.txt names");
+        }
+    }
+    std::fs::write(&last, text).with_context(|| format!("cannot write {}", last.display()))?;
+    Ok(place)
 }
 
 /// Exim's program, with all that it needs.
