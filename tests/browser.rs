@@ -74,7 +74,11 @@ fn an_operator_does_everything(language: &str, width: &str, javascript: &str, da
     let house = House::new();
     house.ran(&["account", "add", "ruler", "--operator", "--language", language], "ruler-try\n");
     let mut session = house.submission_session("abc");
-    session.transact("abc@pobox.example", &["nobody@unreachable.example"], &message("<b>it waits</b>"));
+    session.transact(
+        "abc@pobox.example",
+        &["nobody@unreachable.example"],
+        &message("<b>it waits</b>").replace("sender@elsewhere.example", "abc@pobox.example"),
+    );
     house.wait_for_event("deferred");
     let said = house.rule("account link ruler");
     let link =

@@ -79,7 +79,14 @@ impl Visitor {
     }
 
     async fn directory(&self, request: Request) -> Result<Response, Trouble> {
-        let answer = self.house.directory.call(request).await.map_err(|error| {
+        // Who he is may be asked twice. It is asked first of all, so if the directory has just gone, this finds its
+        // successor, and the rest goes there.
+        let may_repeat = matches!(request, Request::Visit { ask: Ask::Standing, .. });
+        let asked = match may_repeat {
+            true => self.house.directory.call_until_answered(request, Bytes::new()).await,
+            false => self.house.directory.call(request).await,
+        };
+        let answer = asked.map_err(|error| {
             tracing::warn!(event = "directory_silent", %error);
             Trouble::Unavailable
         })?;
