@@ -82,3 +82,69 @@ async fn page(visitor: Visitor) -> Response {
         troubles: TROUBLES,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+
+    use super::*;
+    use crate::example;
+
+    #[tokio::test]
+    async fn the_page_explains_every_trouble_that_a_program_is_told() {
+        let house = example::house();
+        for language in ["ja", "en"] {
+            let request =
+                Request::get("/api").header("accept-language", language).body(Body::empty()).unwrap();
+            let page = example::ask(&house, request).await;
+            assert_eq!(page.status(), 200);
+            assert!(
+                page.body().contains(&format!("<html lang=\"{language}\"")) && page.body().len() < 60_000
+            );
+            for name in TROUBLES {
+                assert!(page.body().contains(&format!("id=\"{name}\"")), "{name}");
+            }
+            assert!(page.body().contains("https://mail.pobox.example/api/v1/addresses"));
+        }
+        // Those that have a text and are not for programs: of signing in, of forms, of links and of second factors.
+        let texts = include_str!("../../texts/en/trouble.ftl")
+            .lines()
+            .chain(include_str!("../../texts/en/api.ftl").lines());
+        let known =
+            texts.filter_map(|line| line.strip_prefix("trouble-")?.split_once(" =")).map(|(name, _)| name);
+        let others = [
+            "title",
+            "back",
+            "prove",
+            "enrol",
+            "foreign-form",
+            "stale-form",
+            "credentials",
+            "suspended",
+            "receive-only",
+            "unknown-user",
+            "no-programs",
+            "too-many-failures",
+            "wrong-code",
+            "link-invalid",
+        ];
+        for name in known {
+            assert!(TROUBLES.contains(&name) != others.contains(&name), "{name}: is it for programs?");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_description_is_for_anybody_and_small() {
+        let request = Request::get("/api/v1/openapi.json").body(Body::empty()).unwrap();
+        let answer = example::ask(&example::house(), request).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &HeaderValue::from_static("application/json"))
+        );
+        assert!(answer.body().len() < 120_000, "{}", answer.body().len());
+        let (sent, written): (serde_json::Value, serde_json::Value) =
+            (serde_json::from_str(answer.body()).unwrap(), serde_json::from_str(DOCUMENT).unwrap());
+        assert_eq!(sent, written);
+    }
+}
