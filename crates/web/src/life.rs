@@ -13,6 +13,7 @@ use time::UtcOffset;
 
 use crate::advice::{Advice, Side};
 use crate::moment::Moment;
+use crate::shown;
 use crate::words::Words;
 
 /// How many addresses a sentence names.
@@ -187,18 +188,6 @@ pub(crate) fn sender(path: Option<&ReversePath>, words: Words) -> String {
     }
 }
 
-/// A size in octets, for people.
-pub(crate) fn size(octets: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")];
-    match UNITS.iter().find(|(unit, _)| octets >= *unit) {
-        Some((unit, name)) => {
-            let tenths = u128::from(octets) * 10 / u128::from(*unit);
-            format!("{}.{} {name}", tenths / 10, tenths % 10)
-        }
-        None => format!("{octets} B"),
-    }
-}
-
 /// Whether a customer sent the first of these.
 fn was_sent_by_a_customer(events: &[Event]) -> bool {
     events.iter().find_map(|event| match &event.what {
@@ -258,7 +247,7 @@ impl Teller {
         let mut facts = vec![
             (self.say("life-from"), sender(Some(&accepted.reverse_path), self.words)),
             (self.say("life-to"), names(&accepted.recipients, 0, self.words)),
-            (self.say("life-size"), size(accepted.size)),
+            (self.say("life-size"), shown::octets(accepted.size)),
         ];
         if let Some(message_id) = &accepted.message_id {
             facts.push((self.say("life-message-id"), message_id.to_string()));
@@ -737,12 +726,5 @@ pub(crate) mod tests {
         assert!(html.len() < 50 << 10, "{} octets", html.len());
         let whole = life(&events[..FIRST + LAST], Reader::Member, Language::Ja);
         assert_eq!((whole.steps.len(), whole.left_out), (FIRST + LAST, None));
-    }
-
-    #[test]
-    fn sizes_are_for_people() {
-        assert_eq!(size(2113), "2.0 KB");
-        assert_eq!(size(12), "12 B");
-        assert!(size(u64::MAX).ends_with("GB"));
     }
 }
