@@ -52,6 +52,8 @@ await run(async () => {
     await visit.look('operator-new-account');
     await visit.fill({ name: 'newcomer' });
     await visit.press('main form[action="/operator/new-account"] button.main');
+    await visit.look('operator-account-made');
+    await visit.press('main form[action="/operator/accounts/newcomer/link"] button');
     await visit.look('operator-account-link');
     const link = (await page.locator('code.copy').first().innerText()).trim();
     assert(/\/welcome\?link=/.test(link), link);
