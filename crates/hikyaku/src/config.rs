@@ -290,7 +290,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Web {
-    /// How members reach the page, such as "https://mail.pobox.example/": for links in mail. Without it, this host's
+    /// How members reach the page, such as `https://mail.pobox.example/`: for links in mail. Without it, this host's
     /// name and the port of `listen.https`.
     pub url: Option<String>,
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as "127.0.0.1/32".
